@@ -1,0 +1,1 @@
+"""Conduit's REST API, API documentation and web UI."""

@@ -1,0 +1,115 @@
+"""An operation of the API: what a route needs to be served and to be documented."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from conduit.model.session import Session
+from conduit_api.auth import authenticate
+from conduit_api.body import read_body, read_query
+from conduit_api.context import Context
+from conduit_api.fields import NoInput, Query
+
+I = TypeVar("I", bound=BaseModel)  # noqa: E741  the input
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[I]):
+    """One request for an operation, its input read."""
+
+    context: Context
+    request: web.Request
+    input: I
+
+    @property
+    def client(self) -> str:
+        """The address that the request came from."""
+        return self.request.remote or "unknown"
+
+    def path(self, name: str) -> str:
+        """Return a parameter of the path."""
+        return self.request.match_info[name]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountCall(Call[I]):
+    """A call by somebody who is signed in."""
+
+    session: Session
+
+    @property
+    def account_id(self) -> str:
+        """Whose objects the call may see and change."""
+        return self.session.account_id
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a handler gives back; the status is the operation's."""
+
+    body: BaseModel | Sequence[BaseModel] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation(Generic[I]):
+    """A row of the route table.
+
+    `input` is the model of the JSON body, or of the query string when it is a Query. `output` is
+    the type of the answer's body: a model, a list of one, a union of some, or None. `headers` are
+    those of the answer, `errors` the statuses from 400 up that are this operation's own.
+    """
+
+    method: str
+    path: str
+    id: str
+    summary: str
+    tags: tuple[str, ...]
+    input: type[I]
+    status: int
+    description: str
+    output: Any
+    headers: Mapping[str, str] = field(default_factory=dict)
+    errors: Mapping[int, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def has_body(self) -> bool:
+        """Whether the operation reads a JSON body."""
+        return not issubclass(self.input, (NoInput, Query))
+
+    async def perform(self, context: Context, request: web.Request) -> Answer:
+        """Admit who asks, read the input, and answer, or raise an ApiError."""
+        raise NotImplementedError
+
+    async def read(self, request: web.Request) -> I:
+        """Return the request's input."""
+        if self.has_body:
+            return await read_body(request, self.input)
+        return read_query(request, self.input)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Public(Operation[I]):
+    """An operation that needs no access token."""
+
+    handler: Callable[[Call[I]], Awaitable[Answer]]
+
+    async def perform(self, context: Context, request: web.Request) -> Answer:
+        """Read the input and answer."""
+        return await self.handler(Call(context, request, await self.read(request)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Private(Operation[I]):
+    """An operation for the one whose access token is shown."""
+
+    handler: Callable[[AccountCall[I]], Awaitable[Answer]]
+
+    async def perform(self, context: Context, request: web.Request) -> Answer:
+        """Check the access token first, so that strangers learn nothing of what is wrong."""
+        session = await authenticate(request, context.tokens, context.sessions)
+        return await self.handler(AccountCall(context, request, await self.read(request), session))

@@ -1,0 +1,62 @@
+"""Whatever goes wrong with a request becomes an answer `{error, code}`, here and nowhere else."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+from aiohttp import web
+
+from conduit.errors import Unavailable
+from conduit_api.errors import (
+    ApiError,
+    Error,
+    MethodNotAllowed,
+    NotFound,
+    ServiceUnavailable,
+)
+from conduit_api.observation import REQUEST_ID
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@web.middleware
+async def answered_in_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn each error into its answer; what nobody foresaw into a 500 that tells nothing."""
+    try:
+        return await handler(request)
+    except ApiError as error:
+        return _answer(error)
+    except Unavailable as error:
+        log.warning(
+            "api.unavailable", extra={"request_id": request[REQUEST_ID], "error": str(error)}
+        )
+        return _answer(ServiceUnavailable())
+    except web.HTTPException as error:
+        return _of_aiohttp(error)
+    except Exception:
+        log.exception("api.failed", extra={"request_id": request[REQUEST_ID]})
+        return _response(500, Error(error="Something went wrong.", code="internal_error"))
+
+
+def _answer(error: ApiError) -> web.Response:
+    return _response(error.status, error.body, error.headers)
+
+
+def _of_aiohttp(error: web.HTTPException) -> web.Response:
+    """Say in our form what aiohttp's router found."""
+    if isinstance(error, web.HTTPNotFound):
+        return _answer(NotFound())
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return _answer(MethodNotAllowed(error.allowed_methods))
+    code = error.reason.lower().replace(" ", "_")
+    return _response(error.status, Error(error=f"{error.reason}.", code=code))
+
+
+def _response(status: int, body: Error, headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.Response(
+        status=status,
+        body=body.model_dump_json().encode(),
+        content_type="application/json",
+        headers=headers,
+    )

@@ -1,0 +1,1 @@
+"""The API's resources: for each its requests, its responses and its handlers."""

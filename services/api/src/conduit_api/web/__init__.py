@@ -1,0 +1,1 @@
+"""What the API service serves to browsers."""

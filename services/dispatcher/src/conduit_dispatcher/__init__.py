@@ -1,0 +1,1 @@
+"""Conduit's dispatcher: turns accepted mail into signed webhook calls."""

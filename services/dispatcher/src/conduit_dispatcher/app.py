@@ -1,0 +1,93 @@
+"""How the dispatcher is put together; what is built last stops first."""
+
+import logging
+from contextlib import AbstractAsyncContextManager
+
+from conduit.bus.connection import open_bus
+from conduit.bus.consumer import Consumer
+from conduit.bus.publisher import Publisher
+from conduit.bus.topology import DELIVERIES
+from conduit.dns import host_resolver
+from conduit.security.secrets import SecretBox
+from conduit.service import Lifecycle
+from conduit.store.cached import Cached
+from conduit.store.connection import Store, open_store
+from conduit.store.deliveries import Deliveries
+from conduit.store.delivery_logs import DeliveryLogs
+from conduit.store.indexes import ensure_indexes
+from conduit.store.messages import Messages
+from conduit.store.slots import Slots
+from conduit.store.webhooks import Webhooks
+from conduit.telemetry.health import Health, serve_health
+from conduit.webhook.egress import Egress
+from conduit_dispatcher.calls import CallBuilder
+from conduit_dispatcher.deliver import Deliverer
+from conduit_dispatcher.pacing import Pacer
+from conduit_dispatcher.recorder import Recorder
+from conduit_dispatcher.retry import RetrySchedule
+from conduit_dispatcher.sender import Sender, open_sender
+from conduit_dispatcher.settings import DispatcherSettings
+
+log = logging.getLogger(__name__)
+
+_CACHED_WEBHOOKS = 10_000
+
+
+async def compose(settings: DispatcherSettings, lifecycle: Lifecycle) -> None:
+    """Build the service."""
+    health = Health()
+    await lifecycle.enter(
+        serve_health(health, settings.metrics_host, settings.dispatcher_metrics_port)
+    )
+    store = await lifecycle.enter(open_store(settings))
+    health.add("store", store.available)
+    await ensure_indexes(store)
+
+    bus = await lifecycle.enter(open_bus(settings))
+    health.add("bus", bus.available)
+    publisher = Publisher(bus)
+    await publisher.open()
+
+    sender = await lifecycle.enter(_sender(settings))
+    recorder = Recorder(
+        DeliveryLogs(store, settings.log_retention), Deliveries(store, settings.log_retention)
+    )
+    lifecycle.spawn(recorder.run(), "recorder")
+
+    deliverer = _deliverer(settings, store, sender, recorder)
+    consumer = Consumer(
+        bus, publisher, DELIVERIES, deliverer.handle, prefetch=settings.dispatcher_prefetch
+    )
+    await consumer.start()
+    lifecycle.on_stop(consumer.stop)
+    health.started()
+    lifecycle.on_stop_now(health.stopping)
+    log.info("service.started")
+
+
+def _sender(settings: DispatcherSettings) -> AbstractAsyncContextManager[Sender]:
+    return open_sender(
+        Egress(settings.egress_allow_http, settings.egress_allowed_networks),
+        timeout=settings.webhook_timeout,
+        connect_timeout=settings.webhook_connect_timeout,
+        resolver=host_resolver(settings.dns_servers),
+    )
+
+
+def _deliverer(
+    settings: DispatcherSettings, store: Store, sender: Sender, recorder: Recorder
+) -> Deliverer:
+    webhooks = Webhooks(store)
+    cached = Cached(
+        webhooks.of_id, seconds=settings.dispatcher_webhook_cache, size=_CACHED_WEBHOOKS
+    )
+    return Deliverer(
+        webhook_of=cached.get,
+        webhooks=webhooks,
+        raw_of=Messages(store, settings.message_retention).get,
+        pacer=Pacer(Slots(store)),
+        calls=CallBuilder(SecretBox(settings.encryption_keys), settings.webhook_attachment_limit),
+        sender=sender,
+        recorder=recorder,
+        schedule=RetrySchedule.of_seconds(settings.retry_delays, settings.retry_jitter),
+    )

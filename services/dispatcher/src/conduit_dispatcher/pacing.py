@@ -1,0 +1,34 @@
+"""Rate limits: each call of a limited webhook has a slot, given out over all dispatchers."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Protocol
+from weakref import WeakValueDictionary
+
+from conduit.model.webhook import Webhook
+
+_MINUTE = timedelta(minutes=1)
+
+
+class Slots(Protocol):
+    """Gives out moments at least `interval` apart."""
+
+    async def take(self, webhook_id: str, now: datetime, interval: timedelta) -> datetime:
+        """Return `now` or a later moment."""
+
+
+class Pacer:
+    """Says when the next call of a webhook may be made."""
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def slot(self, webhook: Webhook, now: datetime) -> datetime:
+        """Return the moment of the next call: `now` when the webhook has no limit."""
+        if webhook.rate_limit == 0:
+            return now
+        # One at a time in this process, so that only replicas contend for a webhook's slots.
+        lock = self._locks.setdefault(webhook.id, asyncio.Lock())
+        async with lock:
+            return await self._slots.take(webhook.id, now, _MINUTE / webhook.rate_limit)

@@ -1,0 +1,60 @@
+"""Settings of the dispatcher."""
+
+from datetime import timedelta
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from conduit.settings import (
+    BusSettings,
+    Delays,
+    DnsSettings,
+    EgressSettings,
+    Port,
+    Seconds,
+    SecretSettings,
+    ServiceSettings,
+    StoreSettings,
+)
+
+
+class DispatcherSettings(
+    ServiceSettings, BusSettings, StoreSettings, SecretSettings, DnsSettings, EgressSettings
+):
+    """How webhooks are called, and how often."""
+
+    dispatcher_metrics_port: Port = Field(default=9103, description="Port of metrics and health.")
+    dispatcher_prefetch: Annotated[int, Field(ge=1, le=2000)] = Field(
+        default=200, description="Deliveries under way at a time, in each process."
+    )
+    dispatcher_webhook_cache: Seconds = Field(
+        default=3, description="Seconds for which a webhook's state is remembered."
+    )
+    webhook_timeout: Seconds = Field(
+        default=30, description="Seconds that a webhook call may take in all."
+    )
+    webhook_connect_timeout: Seconds = Field(
+        default=5, description="Seconds that connecting to an endpoint may take."
+    )
+    webhook_attachment_limit: Annotated[int, Field(ge=0)] = Field(
+        default=10 * 1024 * 1024,
+        description="Octets of attachments that are put into one webhook call; what is beyond "
+        "is described without its content.",
+    )
+    retry_delays: Delays = Field(
+        default=(10, 60, 300, 900, 3_600, 10_800, 21_600, 43_200, 86_400),
+        description="Seconds from each failed attempt to the next, comma-separated.",
+    )
+    retry_jitter: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.1, description="Share of a delay that is added at random."
+    )
+
+    @model_validator(mode="after")
+    def _kept_until_the_last_retry(self) -> Self:
+        longest = timedelta(seconds=sum(self.retry_delays) * (1 + self.retry_jitter))
+        if longest > self.message_retention:
+            raise ValueError(
+                "CONDUIT_MESSAGE_RETENTION_DAYS must cover the retries of CONDUIT_RETRY_DELAYS, "
+                f"which take {longest.days + 1} days"
+            )
+        return self

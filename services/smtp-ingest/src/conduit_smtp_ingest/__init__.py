@@ -1,0 +1,1 @@
+"""Conduit's SMTP server: takes mail in and puts it on the bus."""

@@ -1,0 +1,83 @@
+"""Every reply that a sender can get, with its enhanced status code (RFC 3463, RFC 5248)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from conduit.model.verdict import Accept, Reason, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply of RFC 5321 §4.2 with the enhanced code of RFC 2034; None where it has no place."""
+
+    code: int
+    enhanced: str | None
+    text: str
+
+    @property
+    def permanent(self) -> bool:
+        """Whether it tells the sender not to try again."""
+        return self.code >= 500
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (str(self.code), self.enhanced, self.text)))
+
+
+OK = Reply(250, "2.0.0", "OK")
+SENDER_OK = Reply(250, "2.1.0", "OK")
+RECIPIENT_OK = Reply(250, "2.1.5", "OK")
+GO_AHEAD = Reply(354, None, "End data with <CR><LF>.<CR><LF>")
+BYE = Reply(221, "2.0.0", "Bye")
+START_TLS = Reply(220, "2.0.0", "Ready to start TLS")
+HELP = Reply(214, "2.0.0", "EHLO HELO MAIL RCPT DATA RSET NOOP QUIT STARTTLS VRFY")
+NOT_VERIFIED = Reply(252, "2.1.5", "Cannot verify the address, but will take mail for it")
+
+TIMED_OUT = Reply(421, "4.4.2", "Timeout, closing the connection")
+STOPPING = Reply(421, "4.3.2", "Service is going down, try again later")
+TOO_MANY_CONNECTIONS = Reply(421, "4.3.2", "Too many connections, try again later")
+TOO_MANY_ERRORS = Reply(421, "4.7.0", "Too many errors")
+TOO_MANY_UNKNOWN = Reply(421, "4.7.0", "Too many unknown recipients")
+INTERNAL = Reply(451, "4.3.0", "Temporary failure, try again later")
+
+UNKNOWN_COMMAND = Reply(500, "5.5.1", "Unknown command")
+COMMAND_TOO_LONG = Reply(500, "5.5.2", "Command line too long")
+NOT_ASCII = Reply(500, "5.5.2", "The verb of a command is ASCII")
+NO_ARGUMENT = Reply(501, "5.5.4", "This command takes no argument")
+NEEDS_HOSTNAME = Reply(501, "5.5.4", "Give the name of your host")
+BAD_PARAMETER = Reply(501, "5.5.4", "Malformed parameter")
+UNKNOWN_PARAMETER = Reply(555, "5.5.4", "Unknown parameter")
+MAIL_SYNTAX = Reply(501, "5.5.2", "Syntax: MAIL FROM:<address>")
+RCPT_SYNTAX = Reply(501, "5.5.2", "Syntax: RCPT TO:<address>")
+NOT_IMPLEMENTED = Reply(502, "5.5.1", "Not implemented")
+HELLO_FIRST = Reply(503, "5.5.1", "Send EHLO or HELO first")
+MAIL_FIRST = Reply(503, "5.5.1", "Send MAIL first")
+RECIPIENT_FIRST = Reply(503, "5.5.1", "Send RCPT first")
+NESTED_MAIL = Reply(503, "5.5.1", "A mail has begun already; send RSET to give it up")
+TLS_ACTIVE = Reply(503, "5.5.1", "TLS is active already")
+NO_TLS = Reply(502, "5.5.1", "TLS is not available")
+
+_OF_REASON = {
+    Reason.UNKNOWN_ADDRESS: Reply(550, "5.1.1", "No such address here"),
+    Reason.INACTIVE_WEBHOOK: Reply(550, "5.2.1", "This address takes no mail at present"),
+    Reason.TOO_LARGE: Reply(552, "5.3.4", "Message too large"),
+    Reason.LINE_TOO_LONG: Reply(554, "5.6.0", "A line of the message is too long"),
+    Reason.TOO_MANY_RECIPIENTS: Reply(452, "4.5.3", "Too many recipients"),
+    Reason.MAIL_LOOP: Reply(554, "5.4.6", "Mail loop: too many Received header fields"),
+    Reason.NO_MEMORY: Reply(452, "4.3.1", "Too much mail at the moment, try again later"),
+    Reason.UNAVAILABLE: INTERNAL,
+}
+
+
+def for_verdict(verdict: Verdict) -> Reply:
+    """Return the reply to RCPT or to the end of DATA."""
+    return RECIPIENT_OK if isinstance(verdict, Accept) else _OF_REASON[verdict.reason]
+
+
+def bad_address(sender: bool, problem: str) -> Reply:
+    """A path that is none: X.1.7 for a sender's, X.1.3 for a recipient's address."""
+    return Reply(501, "5.1.7" if sender else "5.1.3", f"Bad address: {problem}")
+
+
+def queued(delivery_ids: Sequence[str]) -> Sequence[Reply]:
+    """One line for each webhook that gets the mail, with the id under which it arrives."""
+    return [Reply(250, "2.0.0", f"queued as {delivery_id}") for delivery_id in delivery_ids]

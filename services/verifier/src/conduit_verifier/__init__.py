@@ -1,0 +1,1 @@
+"""Conduit's verifier: checks the DNS records of claimed domains."""

@@ -1,0 +1,78 @@
+"""The connection to RabbitMQ, which comes back by itself, and its errors told in our own terms."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from aio_pika import RobustConnection, connect_robust
+from aio_pika.abc import AbstractChannel
+from aio_pika.exceptions import AMQPError
+
+from conduit.bus.topology import declare
+from conduit.errors import BrokerUnavailable
+from conduit.settings import BusSettings
+
+HEARTBEAT = 10  # seconds
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise whatever a lost or frozen broker causes as BrokerUnavailable.
+
+    A lost connection may reach us as a CancelledError; it is a cancellation of ours only when
+    somebody asked for one.
+    """
+    try:
+        yield
+    except (AMQPError, OSError, RuntimeError) as error:  # TimeoutError is an OSError
+        raise BrokerUnavailable(f"{type(error).__name__}: {error}") from error
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling() > 0:
+            raise
+        raise BrokerUnavailable("the connection was lost") from error
+
+
+class Bus:
+    """One connection to RabbitMQ, shared by what publishes and consumes in this process."""
+
+    def __init__(self, connection: RobustConnection, publish_timeout: float) -> None:
+        self._connection = connection
+        self.publish_timeout = publish_timeout
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection at this moment."""
+        transport = self._connection.transport
+        return transport is not None and not transport.connection.is_closed
+
+    async def available(self) -> bool:
+        """Whether there is a connection at this moment, as a readiness check."""
+        return self.connected
+
+    async def channel(self, *, prefetch: int | None = None) -> AbstractChannel:
+        """Open a channel with publisher confirms. An unroutable message is an error on it."""
+        channel = self._connection.channel(on_return_raises=True)
+        await channel.initialize()
+        if prefetch is not None:
+            await channel.set_qos(prefetch_count=prefetch)
+        return channel
+
+
+@asynccontextmanager
+async def open_bus(settings: BusSettings) -> AsyncIterator[Bus]:
+    """Connect, waiting as long as RabbitMQ is away, and declare the topology."""
+    connection = await connect_robust(
+        settings.amqp_url,
+        connection_class=RobustConnection,
+        heartbeat=HEARTBEAT,
+        reconnect_interval=1,
+        fail_fast=0,
+    )
+    try:
+        bus = Bus(connection, settings.publish_timeout)
+        # The channel stays open, so that a broker that lost its disk gets its topology again.
+        await declare(await bus.channel())
+        yield bus
+    finally:
+        await connection.close()

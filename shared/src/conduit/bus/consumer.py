@@ -1,0 +1,148 @@
+"""Consuming: the one place where a message is acknowledged, derived from the handler's outcome."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aio_pika.abc import AbstractIncomingMessage, AbstractQueue, ConsumerTag
+from aio_pika.exceptions import AMQPError
+
+from conduit.bus.connection import Bus
+from conduit.bus.packets import faults_of, from_message
+from conduit.bus.publisher import Publisher
+from conduit.bus.topology import DELIVERIES_DEAD, delay_queue
+from conduit.errors import BrokerUnavailable, MalformedEvent, Unavailable, UnknownEventVersion
+from conduit.events import Packet
+
+log = logging.getLogger(__name__)
+
+NEIGHBOUR_AWAY = 5
+"""Seconds until a message is looked at again that could not be handled for want of a neighbour."""
+
+MOST_FAULTS = 10
+"""Unexpected failures of a handler on one message before it is dead-lettered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A packet to handle. `redelivered`: somebody may have begun on it before."""
+
+    packet: Packet
+    redelivered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Handled, nothing left to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """To be handled again, as this packet, after some seconds."""
+
+    packet: Packet
+    seconds: float
+    faults: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Never to be handled again, but kept."""
+
+    packet: Packet
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Handled; the packet goes to whoever asked."""
+
+    packet: Packet
+
+
+Outcome = Done | Again | Dead | Answer
+Handler = Callable[[Incoming], Awaitable[Outcome]]
+
+
+class Consumer:
+    """Hands each message of a queue to a handler, up to `prefetch` at a time.
+
+    What the outcome asks for is published and confirmed before the message is acknowledged, so a
+    crash at any point repeats a message and never loses one.
+    """
+
+    def __init__(
+        self, bus: Bus, publisher: Publisher, queue: str, handler: Handler, *, prefetch: int
+    ) -> None:
+        self._bus = bus
+        self._publisher = publisher
+        self._name = queue
+        self._handler = handler
+        self._prefetch = prefetch
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self._queue: AbstractQueue | None = None
+        self._tag: ConsumerTag | None = None
+
+    async def start(self) -> None:
+        """Begin to consume; it goes on by itself after the connection was lost."""
+        channel = await self._bus.channel(prefetch=self._prefetch)
+        self._queue = await channel.get_queue(self._name)
+        self._tag = await self._queue.consume(self._receive)
+
+    async def stop(self) -> None:
+        """Take no more, and wait for what is in flight."""
+        if self._queue is not None and self._tag is not None:
+            try:
+                await self._queue.cancel(self._tag)
+            except (AMQPError, OSError, RuntimeError) as error:
+                log.info("consumer.cancel_failed", extra={"queue": self._name, "error": str(error)})
+        if self._in_flight:
+            await asyncio.wait(self._in_flight)
+
+    async def _receive(self, message: AbstractIncomingMessage) -> None:
+        task = asyncio.ensure_future(self._handle(message))
+        self._in_flight.add(task)
+        task.add_done_callback(self._in_flight.discard)
+
+    async def _handle(self, message: AbstractIncomingMessage) -> None:
+        outcome = await self._outcome(message)
+        try:
+            await self._settle(message, outcome)
+        except (Unavailable, AMQPError, OSError, RuntimeError) as error:
+            # Unacknowledged: the broker gives it out again, here or elsewhere.
+            log.warning("consumer.unsettled", extra={"queue": self._name, "error": str(error)})
+
+    async def _outcome(self, message: AbstractIncomingMessage) -> Outcome:
+        packet = Packet(message.type or "", 0, b"", message.body)
+        try:
+            packet = from_message(message)
+            return await self._handler(Incoming(packet, bool(message.redelivered)))
+        except MalformedEvent as error:
+            log.error("consumer.malformed", extra={"queue": self._name, "error": str(error)})
+            return Dead(packet)
+        except (Unavailable, UnknownEventVersion) as error:
+            log.warning("consumer.postponed", extra={"queue": self._name, "error": str(error)})
+            return Again(packet, NEIGHBOUR_AWAY, faults_of(message))
+        except Exception:
+            log.exception("consumer.fault", extra={"queue": self._name})
+            faults = faults_of(message) + 1
+            return Dead(packet) if faults > MOST_FAULTS else Again(packet, faults * 5, faults)
+
+    async def _settle(self, message: AbstractIncomingMessage, outcome: Outcome) -> None:
+        try:
+            await self._forward(message, outcome)
+        except BrokerUnavailable:
+            await message.nack(requeue=True)
+            raise
+        await message.ack()
+
+    async def _forward(self, message: AbstractIncomingMessage, outcome: Outcome) -> None:
+        match outcome:
+            case Done():
+                pass
+            case Again(packet, seconds, faults):
+                await self._publisher.publish(packet, delay_queue(seconds), faults=faults)
+            case Dead(packet):
+                await self._publisher.publish(packet, DELIVERIES_DEAD)
+            case Answer(packet):
+                await self._publisher.reply(packet, message.reply_to or "", message.correlation_id)

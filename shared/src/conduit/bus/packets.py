@@ -1,0 +1,33 @@
+"""How an event's packet lies in an AMQP message: raw octets as the body, the rest beside it."""
+
+from aio_pika import DeliveryMode, Message
+from aio_pika.abc import AbstractIncomingMessage, HeadersType
+
+from conduit.errors import MalformedEvent
+from conduit.events import Packet
+
+_META = "conduit-meta"
+_VERSION = "conduit-version"
+_FAULTS = "conduit-faults"
+
+
+def to_message(packet: Packet, *, faults: int = 0) -> Message:
+    """Return a persistent message."""
+    headers: HeadersType = {_META: packet.meta.decode(), _VERSION: packet.version, _FAULTS: faults}
+    return Message(
+        packet.body, headers=headers, type=packet.kind, delivery_mode=DeliveryMode.PERSISTENT
+    )
+
+
+def from_message(message: AbstractIncomingMessage) -> Packet:
+    """Return the packet of a message, or raise MalformedEvent."""
+    meta, version = message.headers.get(_META), message.headers.get(_VERSION)
+    if not isinstance(meta, str) or not isinstance(version, int) or not message.type:
+        raise MalformedEvent("a message without our headers")
+    return Packet(message.type, version, meta.encode(), message.body)
+
+
+def faults_of(message: AbstractIncomingMessage) -> int:
+    """How often a handler has failed on this message unexpectedly."""
+    faults = message.headers.get(_FAULTS)
+    return faults if isinstance(faults, int) else 0

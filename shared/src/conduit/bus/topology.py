@@ -1,0 +1,84 @@
+"""Everything that is declared on RabbitMQ, in one place.
+
+One direct exchange; each queue is bound to it under its own name. Delays are queues without a
+consumer whose messages expire back into `deliveries`. A queue has one fixed TTL, because messages
+expire only at its head. A longer delay, or one between two of these, takes several hops.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from aio_pika import ExchangeType
+from aio_pika.abc import AbstractChannel
+
+EXCHANGE = "conduit"
+DELIVERIES = "deliveries"
+DELIVERIES_DEAD = "deliveries.dead"
+DOMAINS_VERIFY = "domains.verify"
+
+DELAYS = (1, 5, 10, 30, 60, 300, 900, 3_600, 10_800, 21_600, 43_200, 86_400)
+"""Seconds for which there is a delay queue each."""
+
+DEAD_KEPT = 14 * 86_400
+"""Seconds that a mail stays in the dead-letter queue."""
+
+_DELIVERY_LIMIT = 20
+"""Redeliveries of one message, each after a crash, before it is dead-lettered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A durable quorum queue and its optional arguments."""
+
+    name: str
+    arguments: dict[str, str | int] = field(default_factory=dict)
+
+    @property
+    def declared(self) -> dict[str, str | int]:
+        """All arguments of its declaration."""
+        return {
+            "x-queue-type": "quorum",
+            "x-delivery-limit": _DELIVERY_LIMIT,
+            **self.arguments,
+        }
+
+
+def delay_queue(seconds: float) -> str:
+    """Return the queue of the longest delay within `seconds`, or else of the shortest there is."""
+    position = bisect_right(DELAYS, seconds)
+    return _delay_name(DELAYS[max(position - 1, 0)])
+
+
+def _delay_name(seconds: int) -> str:
+    return f"{DELIVERIES}.delay.{seconds}"
+
+
+def _dead_lettering(queue: str) -> dict[str, str | int]:
+    """At-least-once dead-lettering; it refuses publishes instead of dropping what is queued."""
+    return {
+        "x-dead-letter-exchange": EXCHANGE,
+        "x-dead-letter-routing-key": queue,
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+    }
+
+
+def queues() -> Iterator[Queue]:
+    """All queues. A request for a check has no dead-letter: nobody waits for it any more."""
+    yield Queue(DELIVERIES, _dead_lettering(DELIVERIES_DEAD))
+    yield Queue(DELIVERIES_DEAD, {"x-message-ttl": DEAD_KEPT * 1000})
+    yield Queue(DOMAINS_VERIFY)
+    for seconds in DELAYS:
+        arguments = _dead_lettering(DELIVERIES) | {"x-message-ttl": seconds * 1000}
+        yield Queue(_delay_name(seconds), arguments)
+
+
+async def declare(channel: AbstractChannel) -> None:
+    """Declare the exchange, the queues and their bindings; what is there already stays."""
+    exchange = await channel.declare_exchange(EXCHANGE, ExchangeType.DIRECT, durable=True)
+    for queue in queues():
+        declared = await channel.declare_queue(
+            queue.name, durable=True, arguments=dict(queue.declared)
+        )
+        await declared.bind(exchange, routing_key=queue.name)

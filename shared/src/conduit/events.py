@@ -1,0 +1,140 @@
+"""What travels on the bus, with its codec and its version.
+
+A packet has a small JSON part (`meta`) and raw octets (`body`), so that a mail is never encoded.
+Readers ignore fields they do not know. A change that an older reader cannot take in that way gets
+a new version, which the older reader leaves to a newer replica.
+"""
+
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+
+import orjson
+
+from conduit.errors import MalformedEvent, UnknownEventVersion
+from conduit.model.envelope import Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """An event as the bus carries it."""
+
+    kind: str
+    version: int
+    meta: bytes
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class MailAccepted:
+    """A mail that got its 250, on its way to one webhook.
+
+    `delivery_id` is the idempotency key: it is made once, at the receipt, and sent as `webhook-id`
+    with every attempt, so that an endpoint recognises a repetition after a crash or a lost answer.
+    `raw` is the mail, or None when it is kept in the store under `message_id`, being too large for
+    the bus. `attempt` is the number of the next attempt, counted from 1, which is made no earlier
+    than `not_before`. `paced` tells that the webhook's rate limit has given out `not_before`.
+    """
+
+    KIND: ClassVar[str] = "mail.accepted"
+    VERSION: ClassVar[int] = 1
+
+    delivery_id: str
+    message_id: str
+    webhook_id: str
+    envelope: Envelope
+    received_at: datetime
+    size: int
+    raw: bytes | None = field(repr=False)
+    attempt: int = 1
+    not_before: datetime | None = None
+    paced: bool = False
+
+    def by_reference(self) -> "MailAccepted":
+        """The event of a mail that is kept in the store."""
+        return replace(self, raw=None)
+
+    def due_in(self, now: datetime) -> timedelta:
+        """How long to wait for the next attempt; zero or less: it is due."""
+        return (self.not_before or now) - now
+
+    def postponed(self, until: datetime, *, paced: bool = False) -> "MailAccepted":
+        """The same attempt, later."""
+        return replace(self, not_before=until, paced=paced)
+
+    def next_attempt(self, at: datetime) -> "MailAccepted":
+        """The attempt after this one."""
+        return replace(self, attempt=self.attempt + 1, not_before=at, paced=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DomainCheckRequested:
+    """Look for the TXT record of this claim."""
+
+    KIND: ClassVar[str] = "domain.check_requested"
+    VERSION: ClassVar[int] = 1
+
+    domain_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DomainChecked:
+    """What the look-up found. `problem` says to a user what is missing; None: verified.
+
+    `taken` tells that another account has verified this name before.
+    """
+
+    KIND: ClassVar[str] = "domain.checked"
+    VERSION: ClassVar[int] = 1
+
+    domain_id: str
+    problem: str | None
+    taken: bool = False
+
+
+Event = MailAccepted | DomainCheckRequested | DomainChecked
+
+
+def encode(event: Event) -> Packet:
+    """Return the event as the bus carries it."""
+    if isinstance(event, MailAccepted):
+        meta = asdict(replace(event, raw=None))
+        meta["stored"] = event.raw is None
+        del meta["raw"]
+        return _packet(event, meta, event.raw or b"")
+    return _packet(event, asdict(event))
+
+
+def _packet(event: Event, meta: dict[str, Any], body: bytes = b"") -> Packet:
+    return Packet(event.KIND, event.VERSION, orjson.dumps(meta), body)
+
+
+def decode(packet: Packet) -> Event:
+    """Return the event of a packet, or raise MalformedEvent or UnknownEventVersion."""
+    kind = _KINDS.get(packet.kind)
+    if kind is None:
+        raise MalformedEvent(f"unknown kind {packet.kind!r}")
+    if packet.version > kind.VERSION:
+        raise UnknownEventVersion(f"{packet.kind} version {packet.version}")
+    try:
+        meta = orjson.loads(packet.meta)
+        return kind(**_read(kind, meta, packet.body))
+    except (TypeError, ValueError, KeyError) as error:
+        raise MalformedEvent(f"{packet.kind}: {error}") from error
+
+
+def _read(kind: type[Event], meta: dict[str, Any], body: bytes) -> dict[str, Any]:
+    fields = {name: meta[name] for name in kind.__dataclass_fields__ if name in meta}
+    if kind is MailAccepted:
+        envelope = fields["envelope"]
+        fields["envelope"] = Envelope(**{**envelope, "recipients": tuple(envelope["recipients"])})
+        fields["received_at"] = datetime.fromisoformat(fields["received_at"])
+        if fields["not_before"] is not None:
+            fields["not_before"] = datetime.fromisoformat(fields["not_before"])
+        fields["raw"] = None if meta["stored"] else body
+    return fields
+
+
+_KINDS: dict[str, type[Event]] = {
+    kind.KIND: kind for kind in (MailAccepted, DomainCheckRequested, DomainChecked)
+}

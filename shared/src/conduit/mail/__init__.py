@@ -1,0 +1,1 @@
+"""Mail as octets and as fields: addresses, MIME, trace. Pure: no input or output."""

@@ -1,0 +1,83 @@
+"""The fields of a mail's header that have a meaning of their own, and all the others."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from conduit.mail.dates import read_date
+from conduit.mail.fields import Field
+from conduit.mail.mailboxes import MAX_MAILBOXES, read_mailboxes
+from conduit.mail.notes import Notes
+from conduit.mail.parsed import Mailbox
+from conduit.mail.trace import message_id_of
+from conduit.mail.words import text_of
+
+_ELSEWHERE = frozenset(
+    [b"message-id", b"from", b"to", b"subject", b"date", b"content-type", b"mime-version"]
+)
+
+
+class Header:
+    """A mail's header; names are given in lower case."""
+
+    def __init__(self, fields: Sequence[Field], notes: Notes) -> None:
+        self._notes = notes
+        self._names: dict[bytes, bytes] = {}
+        self._values: dict[bytes, list[bytes]] = {}
+        for name, value in fields:
+            key = name.lower()
+            self._names.setdefault(key, name)
+            self._values.setdefault(key, []).append(value)
+
+    def message_id(self) -> str | None:
+        """The Message-ID with its angle brackets."""
+        value = self._first(b"message-id")
+        return None if value is None else message_id_of(value)
+
+    def subject(self) -> str | None:
+        """The subject, decoded."""
+        value = self._first(b"subject")
+        return None if value is None else text_of(value, self._notes)
+
+    def date(self) -> datetime | None:
+        """When the mail was written, if it says so."""
+        value = self._first(b"date")
+        date = None if value is None else read_date(text_of(value, self._notes))
+        if value is not None and date is None:
+            self._notes.add("the Date field is not a date")
+        return date
+
+    def author(self) -> Mailbox | None:
+        """The first mailbox of the From field."""
+        value = self._first(b"from")
+        mailboxes = () if value is None else read_mailboxes(value, self._notes)
+        if len(mailboxes) > 1:
+            self._notes.add("the From field has several mailboxes, the first one is given")
+        return mailboxes[0] if mailboxes else None
+
+    def mailboxes(self, name: bytes) -> tuple[Mailbox, ...]:
+        """The mailboxes of all fields of this name."""
+        found: list[Mailbox] = []
+        for value in self._values.get(name, ()):
+            found += read_mailboxes(value, self._notes)
+        return tuple(found[:MAX_MAILBOXES])
+
+    def others(self) -> dict[str, tuple[str, ...]]:
+        """The values of all fields that a payload has no other place for."""
+        return {
+            self._names[key].decode("ascii"): tuple(
+                [text_of(value, self._notes) for value in values]
+            )
+            for key, values in self._values.items()
+            if key not in _ELSEWHERE
+        }
+
+    def _first(self, name: bytes) -> bytes | None:
+        """The value of a field that may occur once (RFC 5322 §3.6)."""
+        values = self._values.get(name)
+        if values is None:
+            return None
+        if len(values) > 1:
+            self._notes.add(
+                f"there are {len(values)} {name.decode()} fields, the first one is given"
+            )
+        return values[0]

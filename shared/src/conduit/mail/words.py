@@ -1,0 +1,67 @@
+"""Values of header fields as text: unfolded (RFC 5322 §2.2.3), encoded words decoded (RFC 2047)."""
+
+import re
+from binascii import Error as Base64Error
+from binascii import a2b_base64, a2b_qp
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
+
+from conduit.mail.charset import decode, guess
+from conduit.mail.notes import Notes
+
+# Laxer than RFC 2047: spaces within a word and words that touch other text occur in real mails.
+_WORD = re.compile(rb"=\?([^?\s*]{1,60})(?:\*[^?\s]{0,20})?\?([bBqQ])\?([^?]*+)\?=")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def unfold(value: bytes) -> bytes:
+    """Return a value in one line, with one space for each fold."""
+    if b"\n" not in value:
+        return value.strip()
+    return b" ".join([line.strip() for line in value.split(b"\n")]).strip()
+
+
+def text_of(value: bytes, notes: Notes) -> str:
+    """Return a field's value as text in one line."""
+    value = unfold(value)
+    text = decode_words(value, notes) if b"=?" in value else guess(value, notes)
+    return text if text.isprintable() else _CONTROLS.sub(" ", text)
+
+
+def decode_words(value: bytes, notes: Notes) -> str:
+    """Decode the encoded words of an unfolded value, and guess the charset of all else.
+
+    Adjacent words of one charset are decoded as one, since many senders spread the octets of one
+    character over two words, against RFC 2047 §5.
+    """
+    runs = groupby(_split(value, notes), key=itemgetter(0))
+    return "".join([_decode_run(charset, run, notes) for charset, run in runs])
+
+
+def _split(value: bytes, notes: Notes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield charset and octets of each word, and of the text between words under no charset."""
+    position = 0
+    for match in _WORD.finditer(value):
+        between = value[position : match.start()]
+        if between.strip():  # white space between two words is dropped (§6.2)
+            yield b"", between
+        yield match[1].lower(), _word_octets(match, notes)
+        position = match.end()
+    if position < len(value):
+        yield b"", value[position:]
+
+
+def _decode_run(charset: bytes, run: Iterable[tuple[bytes, bytes]], notes: Notes) -> str:
+    octets = b"".join([octets for _, octets in run])
+    return decode(octets, charset.decode("latin-1"), notes) if charset else guess(octets, notes)
+
+
+def _word_octets(match: re.Match[bytes], notes: Notes) -> bytes:
+    if match[2] in b"qQ":
+        return a2b_qp(match[3], header=True)
+    try:
+        return a2b_base64(match[3] + b"==")
+    except Base64Error:
+        notes.add("an encoded word with broken base64 was left as it is")
+        return match[0]

@@ -1,0 +1,1 @@
+"""What Conduit speaks of: frozen types without input or output."""

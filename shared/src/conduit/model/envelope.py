@@ -1,0 +1,19 @@
+"""The SMTP envelope (RFC 5321 §2.3.1) and what the session knew of its sender."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Who sent a mail to whom, and over what connection.
+
+    `mail_from` is empty for the null reverse-path `<>`. `tls` is the protocol version, such as
+    `TLSv1.3`, or None for a connection in the clear.
+    """
+
+    mail_from: str
+    recipients: tuple[str, ...]
+    helo: str
+    remote_ip: str
+    tls: str | None = None
+    authenticated_as: str | None = None

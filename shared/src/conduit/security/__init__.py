@@ -1,0 +1,1 @@
+"""Passwords, tokens, secrets and certificates: the only place that imports cryptography."""

@@ -1,0 +1,222 @@
+"""Settings shared by the services: typed, from environment variables `CONDUIT_…` only.
+
+Each service has a class of its own in its `settings.py` that inherits from the groups it uses.
+"""
+
+import re
+import sys
+from base64 import b64decode
+from binascii import Error as Base64Error
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from types import NoneType
+from typing import Annotated, Any, NoReturn, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    AmqpDsn,
+    BeforeValidator,
+    Field,
+    MongoDsn,
+    SecretBytes,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from conduit.errors import SettingsError
+
+S = TypeVar("S", bound="ConduitSettings")
+Network = IPv4Network | IPv6Network
+
+_AMQP = TypeAdapter(AmqpDsn)
+_MONGODB = TypeAdapter(MongoDsn)
+
+
+def _items(value: object) -> object:
+    """Split a comma-separated variable; an empty one is an empty list."""
+    if isinstance(value, str):
+        return tuple(item.strip() for item in value.split(",") if item.strip())
+    return value
+
+
+def _networks(value: object) -> object:
+    items = _items(value)
+    return tuple(ip_network(i) for i in items) if isinstance(items, tuple) else items
+
+
+def _host_and_port(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError(f"{value!r} is not host:port")
+    return value
+
+
+def _keys(value: object) -> object:
+    """Read `id:base64` pairs into a dictionary that keeps their order."""
+    items = _items(value)
+    return dict(map(_key, items)) if isinstance(items, tuple) else items
+
+
+def _key(item: str) -> tuple[str, bytes]:
+    identifier, _, encoded = item.partition(":")
+    try:
+        key = b64decode(encoded, validate=True)
+    except Base64Error:
+        key = b""
+    if not identifier or "." in identifier or len(key) != 32:
+        raise ValueError("a key must be id:base64 of 32 bytes, the id without a dot")
+    return identifier, key
+
+
+def _url(adapter: TypeAdapter[Any]) -> AfterValidator:
+    def check(value: str) -> str:
+        adapter.validate_python(value)
+        return value
+
+    return AfterValidator(check)
+
+
+Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
+HostsAndPorts = Annotated[
+    tuple[Annotated[str, AfterValidator(_host_and_port)], ...], NoDecode, BeforeValidator(_items)
+]
+Seconds = Annotated[float, Field(gt=0)]
+Delays = Annotated[tuple[Seconds, ...], NoDecode, BeforeValidator(_items)]
+Keys = Annotated[dict[str, SecretBytes], NoDecode, BeforeValidator(_keys), Field(min_length=1)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+_PASSWORD_IN_URL = re.compile(r"(?<=://)([^:/@]*):[^@]*(?=@)")
+
+
+class ConduitSettings(BaseSettings):
+    """Base of all groups: the prefix of the variables, and that nothing changes at run time."""
+
+    model_config = SettingsConfigDict(env_prefix="CONDUIT_", frozen=True)
+
+    def described(self) -> dict[str, object]:
+        """Return all settings for the log, keys and passwords masked."""
+        return {name: _masked(value) for name, value in self.model_dump().items()}
+
+
+class ServiceSettings(ConduitSettings):
+    """What every service has."""
+
+    log_level: Annotated[str, Field(pattern="(?i)^(debug|info|warning|error)$")] = Field(
+        default="info", description="Lowest level that is logged: debug, info, warning or error."
+    )
+    metrics_host: str = Field(
+        default="127.0.0.1", description="Address on which /metrics, /healthz, /readyz listen."
+    )
+    stop_timeout: Seconds = Field(
+        default=25, description="Seconds that an orderly stop may take before it is cut short."
+    )
+
+
+class BusSettings(ConduitSettings):
+    """How to reach RabbitMQ."""
+
+    amqp_url: Annotated[str, _url(_AMQP)] = Field(
+        default="amqp://guest:guest@127.0.0.1:5672/", description="RabbitMQ."
+    )
+    publish_timeout: Seconds = Field(
+        default=5, description="Seconds to wait for RabbitMQ's confirm before a publish has failed."
+    )
+
+
+class StoreSettings(ConduitSettings):
+    """How to reach MongoDB."""
+
+    mongodb_url: Annotated[str, _url(_MONGODB)] = Field(
+        default="mongodb://127.0.0.1:27017", description="MongoDB."
+    )
+    mongodb_database: str = Field(default="conduit", description="Name of the database.")
+    store_timeout: Seconds = Field(
+        default=5, description="Seconds that one operation of the store may take."
+    )
+    log_retention_days: Annotated[int, Field(ge=1)] = Field(
+        default=30, description="Days that deliveries and their logs are kept."
+    )
+    message_retention_days: Annotated[int, Field(ge=1)] = Field(
+        default=3, description="Days that a mail too large for the bus is kept in the store."
+    )
+
+    @property
+    def log_retention(self) -> timedelta:
+        """How long deliveries and their logs are kept."""
+        return timedelta(days=self.log_retention_days)
+
+    @property
+    def message_retention(self) -> timedelta:
+        """How long a mail too large for the bus is kept."""
+        return timedelta(days=self.message_retention_days)
+
+
+class SecretSettings(ConduitSettings):
+    """The keys that encrypt secrets at rest."""
+
+    encryption_keys: Keys = Field(
+        description="Keys for secrets at rest, `id:base64 of 32 bytes`, comma-separated. "
+        "The first one encrypts, all decrypt."
+    )
+
+
+class DnsSettings(ConduitSettings):
+    """Which resolvers answer."""
+
+    dns_servers: HostsAndPorts = Field(
+        default=(), description="Resolvers as host:port, comma-separated; empty: the system's."
+    )
+
+
+class EgressSettings(ConduitSettings):
+    """What may be called."""
+
+    egress_allow_http: bool = Field(
+        default=False, description="Let webhooks have http:// targets, for local use."
+    )
+    egress_allowed_networks: Networks = Field(
+        default=(),
+        description="Networks (CIDR, comma-separated) that may be called although they are "
+        "private or otherwise special, for local use.",
+    )
+
+
+def _masked(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _masked(item) for name, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_masked(item) for item in value]
+    if isinstance(value, (int, float, bool, NoneType)):
+        return value
+    return _PASSWORD_IN_URL.sub(r"\1:**********", str(value))
+
+
+def load(settings: type[S]) -> S:
+    """Read the settings from the environment, or raise SettingsError with one line a mistake."""
+    try:
+        return settings()
+    except ValidationError as error:
+        prefix = settings.model_config.get("env_prefix", "")
+        raise SettingsError("; ".join(_complaint(prefix, e) for e in error.errors())) from None
+
+
+def _complaint(prefix: str, error: ErrorDetails) -> str:
+    name = f"{prefix}{error['loc'][0]}".upper() if error["loc"] else prefix
+    if error["type"] == "missing":
+        return f"{name} is not set"
+    return f"{name}: {error['msg']}"
+
+
+def load_or_exit(settings: type[S]) -> S:
+    """Read the settings; a bad one ends the process with exit code 2 and a clear line."""
+    try:
+        return load(settings)
+    except SettingsError as error:
+        _exit(str(error))
+
+
+def _exit(complaint: str) -> NoReturn:
+    sys.stderr.write(f"conduit: {complaint}\n")
+    raise SystemExit(2)

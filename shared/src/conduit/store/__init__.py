@@ -1,0 +1,1 @@
+"""MongoDB: one module a collection, and the only place that imports motor."""

@@ -1,0 +1,48 @@
+"""A small cache before a collection: for seconds, so that a change works at once for a person."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Cached(Generic[K, V]):
+    """Looks a key up at most once in `seconds`; look-ups of one key at a time share one answer.
+
+    At most `size` answers are kept, absent ones too, so that a flood of unknown keys costs the
+    store one look-up each and the memory nothing.
+    """
+
+    def __init__(self, look_up: Callable[[K], Awaitable[V]], *, seconds: float, size: int) -> None:
+        self._look_up = look_up
+        self._seconds = seconds
+        self._size = size
+        self._answers: OrderedDict[K, tuple[float, asyncio.Future[V]]] = OrderedDict()
+
+    async def get(self, key: K) -> V:
+        """Return the answer, from the cache or looked up; a failed look-up is not kept."""
+        kept = self._answers.get(key)
+        if kept is None or kept[0] <= time.monotonic():
+            return await self._load(key)
+        return await asyncio.shield(kept[1])
+
+    def forget(self, key: K) -> None:
+        """Look this key up again next time."""
+        self._answers.pop(key, None)
+
+    async def _load(self, key: K) -> V:
+        answer = asyncio.ensure_future(self._look_up(key))
+        self._answers[key] = (time.monotonic() + self._seconds, answer)
+        self._answers.move_to_end(key)
+        if len(self._answers) > self._size:
+            self._answers.popitem(last=False)
+        answer.add_done_callback(lambda done: self._forget_failed(key, done))
+        return await asyncio.shield(answer)
+
+    def _forget_failed(self, key: K, answer: asyncio.Future[V]) -> None:
+        if answer.cancelled() or answer.exception() is not None:
+            self.forget(key)

@@ -1,0 +1,40 @@
+"""The collection of webhooks. Their address is unique over all accounts."""
+
+from conduit.model.webhook import Webhook
+from conduit.store.records import Records
+
+# Far above what a person looks at; a bound for what one answer may hold.
+LIST_LIMIT = 10_000
+
+
+class Webhooks(Records[Webhook]):
+    """All webhooks of all accounts."""
+
+    name = "webhooks"
+    kind = Webhook
+
+    async def of_address(self, address: str) -> Webhook | None:
+        """Return the webhook that receives the mail of this lower-case address."""
+        return await self.find({"address": address})
+
+    async def of_id(self, webhook_id: str) -> Webhook | None:
+        """Return a webhook, whoever owns it; for the mail's way, not for users."""
+        return await self.find({"_id": webhook_id})
+
+    async def owned(self, account_id: str, webhook_id: str) -> Webhook | None:
+        """Return the webhook if this account owns it."""
+        return await self.find({"_id": webhook_id, "account_id": account_id})
+
+    async def of_account(self, account_id: str) -> list[Webhook]:
+        """Return an account's webhooks, oldest first."""
+        return await self.find_all({"account_id": account_id}, [("_id", 1)], LIST_LIMIT)
+
+    async def delete_owned(self, account_id: str, webhook_id: str) -> bool:
+        """Delete the webhook if this account owns it; return whether it did."""
+        return await self.delete({"_id": webhook_id, "account_id": account_id})
+
+    async def on_domain(self, account_id: str, domain: str) -> list[Webhook]:
+        """Return an account's webhooks whose addresses are on this domain."""
+        suffix = f"@{domain}"
+        webhooks = await self.of_account(account_id)
+        return [webhook for webhook in webhooks if webhook.address.endswith(suffix)]

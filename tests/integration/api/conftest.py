@@ -1,0 +1,114 @@
+"""The API service as it runs for users, with a broker and a store of its own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+import pytest
+from aiohttp import ClientSession, TCPConnector
+from conduit_local.stack import Stack
+
+from conduit.bus.connection import open_bus
+from conduit.settings import BusSettings, StoreSettings
+from conduit.store.connection import Store, open_store
+from conduit.store.delivery_logs import DeliveryLogs
+from conduit.store.domains import Domains
+from tests.integration.api.client import Client, User, new_address, new_email
+from tests.integration.api.verifier import Verifier
+
+SIGN_INS_PER_ADDRESS = 8
+SIGN_INS_PER_ACCOUNT = 12
+SIGN_UPS_PER_ADDRESS = 5
+REFRESHES_PER_ACCOUNT = 6
+
+SETTINGS = {
+    "CONDUIT_API_SIGN_INS_PER_ADDRESS": str(SIGN_INS_PER_ADDRESS),
+    "CONDUIT_API_SIGN_INS_PER_ACCOUNT": str(SIGN_INS_PER_ACCOUNT),
+    "CONDUIT_API_SIGN_UPS_PER_ADDRESS": str(SIGN_UPS_PER_ADDRESS),
+    "CONDUIT_API_REFRESHES_PER_ACCOUNT": str(REFRESHES_PER_ACCOUNT),
+    "CONDUIT_EGRESS_ALLOW_HTTP": "false",
+}
+
+NewClient = Callable[[], Client]
+NewUser = Callable[[], Awaitable[User]]
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The API service, its broker and its store."""
+    programs = ("store", "rabbitmq", "api")
+    with Stack.isolated(tmp_path_factory.mktemp("api"), programs, SETTINGS) as stack:
+        yield stack
+    stack._supervisor._rpc("close")()
+
+
+@pytest.fixture
+async def new_client(stack: Stack) -> AsyncIterator[NewClient]:
+    """Make clients, each with an address of its own."""
+    async with AsyncExitStack() as sessions:
+        opened: list[ClientSession] = []
+
+        def make() -> Client:
+            http = ClientSession(connector=TCPConnector(local_addr=(new_address(), 0)))
+            opened.append(http)
+            return Client(http, stack.urls.api)
+
+        yield make
+        for http in opened:
+            await sessions.enter_async_context(http)
+
+
+@pytest.fixture
+def client(new_client: NewClient) -> Client:
+    """A client that is not signed in."""
+    return new_client()
+
+
+@pytest.fixture
+def new_user(new_client: NewClient) -> NewUser:
+    """Make accounts and sign in."""
+
+    async def make() -> User:
+        client, email = new_client(), new_email()
+        account = await client.sign_up(email)
+        session = (await client.sign_in(email)).expect(200)
+        return User(account, session, client.with_token(session["access_token"]))
+
+    return make
+
+
+@pytest.fixture
+async def user(new_user: NewUser) -> User:
+    """Somebody who is signed in."""
+    return await new_user()
+
+
+@pytest.fixture
+async def store(stack: Stack) -> AsyncIterator[Store]:
+    """The service's store, for what other services write."""
+    async with open_store(StoreSettings(mongodb_url=stack.urls.mongodb)) as store:
+        yield store
+
+
+@pytest.fixture
+def domains(store: Store) -> Domains:
+    """The claims in the service's store."""
+    return Domains(store)
+
+
+@pytest.fixture
+def logs(store: Store) -> DeliveryLogs:
+    """The delivery logs in the service's store."""
+    return DeliveryLogs(store, timedelta(days=30))
+
+
+@pytest.fixture
+async def verifier(stack: Stack, domains: Domains) -> AsyncIterator[Verifier]:
+    """A verifier on the service's bus that finds what a test tells it."""
+    async with open_bus(BusSettings(amqp_url=stack.urls.amqp)) as bus:
+        verifier = Verifier(bus, domains)
+        await verifier.start()
+        yield verifier
+        async with asyncio.timeout(10):
+            await verifier.stop()

@@ -1,0 +1,132 @@
+"""Publishing on a real RabbitMQ: durable when it returns, in doubt when it raises."""
+
+import asyncio
+import time
+
+import pytest
+
+from conduit.bus.connection import Bus, open_bus
+from conduit.bus.publisher import Publisher
+from conduit.bus.topology import DELAYS, DELIVERIES, delay_queue
+from conduit.errors import BrokerUnavailable
+from conduit.settings import BusSettings
+from tests.integration.bus.conftest import Queues, packet
+from tests.support.infrastructure import Broker
+from tests.support.polling import eventually
+
+
+async def test_a_published_packet_is_in_the_queue_when_publish_returns(
+    publisher: Publisher, queues: Queues
+) -> None:
+    await publisher.publish(packet(b"raw \x00\xff\r\n"), DELIVERIES)
+    message = await queues.take(DELIVERIES)
+    assert message.body == b"raw \x00\xff\r\n"
+    assert message.delivery_mode == 2
+
+
+async def test_many_publishes_at_a_time_are_each_confirmed(
+    publisher: Publisher, queues: Queues
+) -> None:
+    bodies = [str(number).encode() for number in range(200)]
+    await asyncio.gather(*(publisher.publish(packet(body), DELIVERIES) for body in bodies))
+    assert await queues.count(DELIVERIES) == 200
+
+
+async def test_a_packet_that_no_queue_takes_is_refused(publisher: Publisher) -> None:
+    with pytest.raises(BrokerUnavailable):
+        await publisher.publish(packet(b"lost"), "no.such.queue")
+
+
+async def test_a_refused_packet_leaves_the_publisher_usable(
+    publisher: Publisher, queues: Queues
+) -> None:
+    with pytest.raises(BrokerUnavailable):
+        await publisher.publish(packet(b"lost"), "no.such.queue")
+    await publisher.publish(packet(b"kept"), DELIVERIES)
+    assert (await queues.take(DELIVERIES)).body == b"kept"
+
+
+async def test_a_publisher_that_was_not_opened_is_in_doubt(bus: Bus) -> None:
+    with pytest.raises(BrokerUnavailable):
+        await Publisher(bus).publish(packet(b"early"), DELIVERIES)
+
+
+@pytest.mark.parametrize("seconds", [*DELAYS, 0.1, 7, 100_000])
+async def test_every_delay_has_a_queue(
+    publisher: Publisher, queues: Queues, seconds: float
+) -> None:
+    await publisher.publish(packet(b"later"), delay_queue(seconds))
+    assert await queues.count(delay_queue(seconds)) == 1
+
+
+async def test_a_frozen_broker_is_told_within_the_timeout(
+    bus_settings: BusSettings, broker: Broker
+) -> None:
+    async with open_bus(bus_settings.model_copy(update={"publish_timeout": 0.5})) as bus:
+        publisher = Publisher(bus)
+        await publisher.open()
+        broker.freeze()
+        started = time.monotonic()
+        with pytest.raises(BrokerUnavailable):
+            await publisher.publish(packet(b"doubtful"), DELIVERIES)
+        assert time.monotonic() - started < 1
+        broker.thaw()
+        await eventually(lambda: _published(publisher), what="a publish after the thaw")
+
+
+async def test_a_publish_that_its_caller_gives_up_is_cancelled_not_unavailable(
+    publisher: Publisher, broker: Broker
+) -> None:
+    broker.freeze()
+    task = asyncio.create_task(publisher.publish(packet(b"given up"), DELIVERIES))
+    await asyncio.wait([task], timeout=0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_killed_broker_keeps_what_it_confirmed_and_is_used_again(
+    bus: Bus, publisher: Publisher, queues: Queues, broker: Broker
+) -> None:
+    await publisher.publish(packet(b"before"), DELIVERIES)
+    broker.kill()
+    await eventually(lambda: not bus.connected, what="the lost connection")
+    with pytest.raises(BrokerUnavailable):
+        await publisher.publish(packet(b"meanwhile"), DELIVERIES)
+    assert not await bus.available()
+    broker.wait_ready()
+    await eventually(lambda: _published(publisher), within=20, what="a publish afterwards")
+    assert (await queues.take(DELIVERIES)).body == b"before"
+
+
+async def test_a_kill_during_publishes_loses_none_that_was_confirmed(
+    publisher: Publisher, queues: Queues, broker: Broker
+) -> None:
+    confirmed: set[bytes] = set()
+    unconfirmed: list[BrokerUnavailable] = []
+
+    async def publish(number: int) -> None:
+        body = str(number).encode()
+        try:
+            await publisher.publish(packet(body), DELIVERIES)
+            confirmed.add(body)
+        except BrokerUnavailable as error:
+            unconfirmed.append(error)
+
+    tasks = [asyncio.create_task(publish(number)) for number in range(2_000)]
+    await eventually(lambda: len(confirmed) > 200, what="the first confirms")
+    broker.kill()
+    await asyncio.wait(tasks)
+    broker.wait_ready()
+    assert unconfirmed, "the kill came too late to matter"
+    await eventually(lambda: _published(publisher), within=20, what="a publish afterwards")
+    kept = {body for body in await queues.drain(DELIVERIES)}
+    assert confirmed <= kept
+
+
+async def _published(publisher: Publisher) -> bool:
+    try:
+        await publisher.publish(packet(b"again"), DELIVERIES)
+    except BrokerUnavailable:
+        return False
+    return True

@@ -1,0 +1,40 @@
+"""A real dispatcher process with its own RabbitMQ and store, and an endpoint that it calls."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from conduit_local.programs import INFRASTRUCTURE
+from conduit_local.receiver import Receiver
+from conduit_local.stack import Stack
+from tests.support.mailroom import Mailroom, open_mailroom
+
+SETTINGS = {
+    "CONDUIT_RETRY_DELAYS": "1,1",
+    "CONDUIT_RETRY_JITTER": "0",
+    "CONDUIT_WEBHOOK_TIMEOUT": "2",
+    "CONDUIT_WEBHOOK_CONNECT_TIMEOUT": "1",
+    "CONDUIT_DISPATCHER_WEBHOOK_CACHE": "0.05",
+}
+
+
+@pytest.fixture(scope="session")
+def dispatcher_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """RabbitMQ, the embedded store and a dispatcher."""
+    directory = tmp_path_factory.mktemp("dispatcher")
+    with Stack.isolated(directory, [*INFRASTRUCTURE, "dispatcher"], SETTINGS) as stack:
+        yield stack
+
+
+@pytest.fixture
+async def mailroom(dispatcher_stack: Stack) -> AsyncIterator[Mailroom]:
+    """Puts webhooks into the store and mails onto the queue, and reads the records."""
+    async with open_mailroom(dispatcher_stack) as mailroom:
+        yield mailroom
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """An endpoint on loopback."""
+    async with Receiver() as receiver:
+        yield receiver

@@ -1,0 +1,139 @@
+"""Both ends of the dispatcher: webhooks and mails put in, records read out."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+from aio_pika.abc import AbstractIncomingMessage
+from pydantic import TypeAdapter
+
+from conduit.bus.connection import Bus, open_bus
+from conduit.bus.packets import from_message
+from conduit.bus.publisher import Publisher
+from conduit.bus.topology import DELIVERIES, DELIVERIES_DEAD
+from conduit.events import Event, MailAccepted, decode, encode
+from conduit.model.delivery import Attempt
+from conduit.model.envelope import Envelope
+from conduit.model.ids import Prefix, new_id
+from conduit.model.message import Message
+from conduit.model.record import utc_now
+from conduit.model.webhook import Webhook, public_address
+from conduit.security.secrets import SecretBox
+from conduit.settings import BusSettings, Keys, StoreSettings
+from conduit.store.connection import Store, open_store
+from conduit.store.delivery_logs import DeliveryLogs
+from conduit.store.messages import Messages
+from conduit.store.webhooks import Webhooks
+from conduit_local.stack import Stack
+from tests.support.polling import eventually
+
+SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+MAIL = (
+    b"From: Ann <ann@example.com>\r\nTo: alerts@example.org\r\nSubject: Hello\r\n"
+    b"Message-ID: <1@example.com>\r\n\r\nIt works.\r\n"
+)
+
+
+class Mailroom:
+    """Acts as the API (webhooks) and as the ingest (mails), on the real store and broker."""
+
+    def __init__(self, store: Store, bus: Bus, publisher: Publisher, box: SecretBox) -> None:
+        self._bus = bus
+        self._publisher = publisher
+        self._box = box
+        self.webhooks = Webhooks(store)
+        self.logs = DeliveryLogs(store, timedelta(days=30))
+        self.messages = Messages(store, timedelta(days=3))
+        self._deliveries = store.collection("deliveries")
+
+    async def webhook(
+        self, target_url: str, *, headers: dict[str, str] | None = None, **fields: Any
+    ) -> Webhook:
+        """Register a webhook."""
+        identifier, now = new_id(Prefix.WEBHOOK), utc_now()
+        webhook = Webhook(
+            id=identifier,
+            created_at=now,
+            updated_at=now,
+            account_id=new_id(Prefix.ACCOUNT),
+            address=public_address(identifier, "incoming.localhost"),
+            target_url=target_url,
+            secret=self._box.seal(SECRET, identifier),
+            custom_headers={
+                name: self._box.seal(value, identifier) for name, value in (headers or {}).items()
+            },
+            **fields,
+        )
+        await self.webhooks.insert(webhook)
+        return webhook
+
+    async def accept(
+        self, webhook: Webhook, raw: bytes = MAIL, *, stored: bool = False
+    ) -> MailAccepted:
+        """Put a mail on the queue, or beside it into the store, as the ingest does."""
+        message = Message(new_id(Prefix.MESSAGE), utc_now(), raw)
+        event = MailAccepted(
+            delivery_id=new_id(Prefix.DELIVERY),
+            message_id=message.id,
+            webhook_id=webhook.id,
+            envelope=Envelope("ann@example.com", (webhook.address,), "mx.example.com", "192.0.2.1"),
+            received_at=message.received_at,
+            size=message.size,
+            raw=raw,
+        )
+        if stored:
+            await self.messages.put(message)
+            event = event.by_reference()
+        await self.publish(event)
+        return event
+
+    async def publish(self, event: Event) -> None:
+        """Put an event on the queue of deliveries."""
+        await self._publisher.publish(encode(event), DELIVERIES)
+
+    async def attempts(self, webhook: Webhook, count: int, within: float = 15) -> list[Attempt]:
+        """Return a webhook's log, oldest first, once it has `count` entries."""
+
+        async def found() -> list[Attempt]:
+            entries = await self.logs.page(webhook.id, 1, 100)
+            return entries[::-1] if len(entries) >= count else []
+
+        entries: list[Attempt] = await eventually(found, within=within, what=f"{count} log entries")
+        assert len(entries) == count
+        return entries
+
+    async def delivery(self, event: MailAccepted) -> dict[str, Any] | None:
+        """Return the record of a delivery."""
+        return await self._deliveries.find_one({"_id": event.delivery_id})
+
+    async def dead(self, event: MailAccepted) -> MailAccepted:
+        """Return the event from the dead-letter queue once it is there."""
+        found: dict[str, MailAccepted] = {}
+
+        async def take(message: AbstractIncomingMessage) -> None:
+            taken = decode(from_message(message))
+            assert isinstance(taken, MailAccepted)
+            found[taken.delivery_id] = taken
+
+        channel = await self._bus.channel()
+        queue = await channel.get_queue(DELIVERIES_DEAD, ensure=False)
+        tag = await queue.consume(take)
+        await eventually(lambda: event.delivery_id in found, what="the dead letter")
+        await queue.cancel(tag)
+        await channel.close()
+        return found[event.delivery_id]
+
+
+@asynccontextmanager
+async def open_mailroom(stack: Stack) -> AsyncIterator[Mailroom]:
+    """Open the mailroom of a running stack."""
+    environment = stack.plan.environment
+    keys = TypeAdapter(Keys).validate_python(environment["CONDUIT_ENCRYPTION_KEYS"])
+    async with (
+        open_store(StoreSettings(mongodb_url=stack.urls.mongodb)) as store,
+        open_bus(BusSettings(amqp_url=stack.urls.amqp)) as bus,
+    ):
+        publisher = Publisher(bus)
+        await publisher.open()
+        yield Mailroom(store, bus, publisher, SecretBox(keys))

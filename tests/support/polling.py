@@ -1,0 +1,26 @@
+"""Waiting in tests: for a state, with a deadline."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_INTERVAL = 0.02
+
+
+async def eventually(
+    state: Callable[[], T | Awaitable[T]], *, within: float = 10, what: str = "the state"
+) -> T:
+    """Return what `state` returns as soon as it is true, or fail after `within` seconds."""
+    deadline = time.monotonic() + within
+    while True:
+        found = state()
+        value: T = await found if isawaitable(found) else found
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not come in {within:g} s; last: {value!r}")
+        await asyncio.sleep(_INTERVAL)
