@@ -42,6 +42,7 @@ type: setup ## Check types (mypy)
 	mypy
 
 test: setup ## Run the unit, integration and end-to-end tests
+	@deploy/local/test-tools
 	pytest tests/unit tests/integration tests/e2e
 
 check: lint type test ## Everything that must pass: lint, types, tests

@@ -86,6 +86,10 @@ def test_up_returns_when_ready_and_down_leaves_nothing_running(shell: Shell) -> 
     assert shell.leftovers() == pids
     assert "already running" in shell.run("run", expected=1)
 
+    os.kill(int((shell.data_dir / "supervisord.pid").read_text()), signal.SIGKILL)
+    assert "Conduit is running" in shell.run("up")
+    assert not set(shell.leftovers()) & set(pids)
+
     shell.run("down")
     assert shell.leftovers() == ()
     assert all(is_free(port) for port in vars(shell.ports).values())

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from enum import Enum
-from typing import Self
+from typing import Self, cast
 
 import pytest
 from dns import flags, rcode
@@ -53,7 +53,7 @@ class DnsServer:
 
     def set(self, name: str, kind: str, *records: str, ttl: int = 60) -> None:
         """Give a name these records of one type, in zone-file form, in place of earlier ones."""
-        record_set = rrset_from_text(name, ttl, "IN", kind, *records)
+        record_set = rrset_from_text(from_text(name), ttl, "IN", kind, *records)
         self._records[record_set.name, record_set.rdtype] = record_set
 
     def set_txt(self, name: str, *texts: str) -> None:
@@ -153,8 +153,7 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._server = server
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         answer = self._server.answer(data, "udp")

@@ -4,18 +4,20 @@ What is missing fails the tests; nothing is skipped. A test gets a database of i
 that are empty. The broker may be killed and frozen; it is back for the next test.
 """
 
+import shutil
 import signal
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 import pytest
 from aio_pika import connect
-from conduit_local import rabbitmq
-from conduit_local.programs import INFRASTRUCTURE
-from conduit_local.stack import Stack
 
 from conduit.bus.topology import declare, queues
 from conduit.settings import BusSettings, StoreSettings
+from conduit_local import rabbitmq
+from conduit_local.programs import INFRASTRUCTURE
+from conduit_local.stack import Stack
 
 
 class Broker:
@@ -27,11 +29,21 @@ class Broker:
 
     def kill(self) -> None:
         """End it with SIGKILL. The supervisor starts it again at once."""
+        self._wait_until_queues_are_durable()
+        # A program that ends sooner has not started for the supervisor, which may then give it up.
+        self._wait_for_state("RUNNING")
         self._stack.kill("rabbitmq")
 
     def wait_ready(self) -> None:
         """Return when it answers."""
+        self._wait_for_state("STARTING", "RUNNING")
         self._stack.wait_ready(selected=["rabbitmq"])
+
+    def wipe(self) -> None:
+        """Stop it, take its disk away, and start it again; returns when it answers."""
+        self.stop()
+        shutil.rmtree(self._stack.data_dir / "rabbitmq" / "mnesia")
+        self.start()
 
     def stop(self) -> None:
         """Stop it in order, and keep it stopped until `start`."""
@@ -52,11 +64,39 @@ class Broker:
 
     def restore(self) -> None:
         """Have it running again, whatever a test did to it."""
-        if self._stack.states()["rabbitmq"] == "STOPPED":
+        if self._state() == "STOPPED":
             self._stack.start_program("rabbitmq")
-        elif self._stack.states()["rabbitmq"] == "RUNNING":
+        if self._state() == "RUNNING":
             self.thaw()
         self.wait_ready()
+
+    def _wait_until_queues_are_durable(self) -> None:
+        """Return when the broker has written all queues' names to disk.
+
+        RabbitMQ does so half a second after the last queue was made; killed before, it keeps that
+        queue but never serves it again. (3.10: ra_directory's DETS table.)
+        """
+        names = [f"_{queue.name}".encode() for queue in queues()]
+        home = self._stack.data_dir / "rabbitmq"
+
+        def durable() -> bool:
+            written = b"".join(path.read_bytes() for path in home.rglob("names.dets"))
+            return all(name in written for name in names)
+
+        _wait(durable, "RabbitMQ did not write its queues down")
+
+    def _wait_for_state(self, *states: str) -> None:
+        _wait(lambda: self._state() in states, f"RabbitMQ did not get {states}")
+
+    def _state(self) -> str:
+        return self._stack.states()["rabbitmq"]
+
+
+def _wait(condition: Callable[[], bool], complaint: str) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, complaint
+        time.sleep(0.02)
 
 
 @pytest.fixture(scope="session")
@@ -89,14 +129,14 @@ def broker(infrastructure: Stack) -> Iterator[Broker]:
 
 
 @pytest.fixture
-async def bus_settings(broker_url: str) -> AsyncIterator[BusSettings]:
+async def bus_settings(broker_url: str) -> BusSettings:
     """How to reach RabbitMQ, all queues being there and empty."""
     async with await connect(broker_url) as connection:
         channel = await connection.channel()
         await declare(channel)
         for queue in queues():
             await (await channel.get_queue(queue.name, ensure=False)).purge()
-    yield BusSettings(amqp_url=broker_url, publish_timeout=2)
+    return BusSettings(amqp_url=broker_url, publish_timeout=2)
 
 
 @pytest.fixture

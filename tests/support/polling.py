@@ -4,21 +4,33 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
 _INTERVAL = 0.02
 
 
+@overload
 async def eventually(
-    state: Callable[[], T | Awaitable[T]], *, within: float = 10, what: str = "the state"
-) -> T:
+    state: Callable[[], Awaitable[T]], *, within: float = 10, what: str = "the state"
+) -> T: ...
+
+
+@overload
+async def eventually(
+    state: Callable[[], T], *, within: float = 10, what: str = "the state"
+) -> T: ...
+
+
+async def eventually(
+    state: Callable[[], Any], *, within: float = 10, what: str = "the state"
+) -> Any:
     """Return what `state` returns as soon as it is true, or fail after `within` seconds."""
     deadline = time.monotonic() + within
     while True:
         found = state()
-        value: T = await found if isawaitable(found) else found
+        value = await found if isawaitable(found) else found
         if value:
             return value
         if time.monotonic() > deadline:

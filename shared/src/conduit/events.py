@@ -124,15 +124,19 @@ def decode(packet: Packet) -> Event:
 
 
 def _read(kind: type[Event], meta: dict[str, Any], body: bytes) -> dict[str, Any]:
-    fields = {name: meta[name] for name in kind.__dataclass_fields__ if name in meta}
+    fields = _known(kind, meta)
     if kind is MailAccepted:
-        envelope = fields["envelope"]
+        envelope = _known(Envelope, fields["envelope"])
         fields["envelope"] = Envelope(**{**envelope, "recipients": tuple(envelope["recipients"])})
         fields["received_at"] = datetime.fromisoformat(fields["received_at"])
-        if fields["not_before"] is not None:
+        if fields.get("not_before") is not None:
             fields["not_before"] = datetime.fromisoformat(fields["not_before"])
         fields["raw"] = None if meta["stored"] else body
     return fields
+
+
+def _known(kind: type[Event | Envelope], values: dict[str, Any]) -> dict[str, Any]:
+    return {name: values[name] for name in kind.__dataclass_fields__ if name in values}
 
 
 _KINDS: dict[str, type[Event]] = {

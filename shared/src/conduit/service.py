@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from conduit.errors import ConduitError
+from conduit.errors import ConduitError, SettingsError
 from conduit.settings import ServiceSettings
 from conduit.telemetry.logging import configure_logging
 
@@ -107,7 +107,8 @@ async def _until_stopping(work: Awaitable[None], stopping: asyncio.Event) -> Non
 async def _stop(lifecycle: Lifecycle, deadline: float) -> int:
     failure = lifecycle.failure
     if failure is not None:
-        log.error("service.failed", exc_info=failure, extra={"error": str(failure)})
+        trace = None if isinstance(failure, (ConduitError, OSError)) else failure
+        log.error("service.failed", exc_info=trace, extra={"error": str(failure)})
     log.info("service.stopping")
     try:
         async with asyncio.timeout(deadline):
@@ -116,4 +117,11 @@ async def _stop(lifecycle: Lifecycle, deadline: float) -> int:
         log.error("service.stop_timed_out", extra={"deadline_s": deadline})
         return 1
     log.info("service.stopped")
-    return 0 if failure is None else 1
+    return exit_code(failure)
+
+
+def exit_code(failure: BaseException | None) -> int:
+    """Return 2 for a setting that proves wrong, as when it is read; 1 for all other failures."""
+    if failure is None:
+        return 0
+    return 2 if isinstance(failure, SettingsError) else 1

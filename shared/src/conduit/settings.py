@@ -6,7 +6,6 @@ Each service has a class of its own in its `settings.py` that inherits from the 
 import re
 import sys
 from base64 import b64decode
-from binascii import Error as Base64Error
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from types import NoneType
@@ -30,6 +29,8 @@ from conduit.errors import SettingsError
 S = TypeVar("S", bound="ConduitSettings")
 Network = IPv4Network | IPv6Network
 
+_port = re.compile("[0-9]{1,5}")
+
 _AMQP = TypeAdapter(AmqpDsn)
 _MONGODB = TypeAdapter(MongoDsn)
 
@@ -48,7 +49,7 @@ def _networks(value: object) -> object:
 
 def _host_and_port(value: str) -> str:
     host, _, port = value.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+    if not host or not _port.fullmatch(port) or not 0 < int(port) < 65536:
         raise ValueError(f"{value!r} is not host:port")
     return value
 
@@ -63,7 +64,7 @@ def _key(item: str) -> tuple[str, bytes]:
     identifier, _, encoded = item.partition(":")
     try:
         key = b64decode(encoded, validate=True)
-    except Base64Error:
+    except ValueError:  # of characters beyond ASCII, too
         key = b""
     if not identifier or "." in identifier or len(key) != 32:
         raise ValueError("a key must be id:base64 of 32 bytes, the id without a dot")
@@ -82,12 +83,12 @@ Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
 HostsAndPorts = Annotated[
     tuple[Annotated[str, AfterValidator(_host_and_port)], ...], NoDecode, BeforeValidator(_items)
 ]
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Delays = Annotated[tuple[Seconds, ...], NoDecode, BeforeValidator(_items)]
 Keys = Annotated[dict[str, SecretBytes], NoDecode, BeforeValidator(_keys), Field(min_length=1)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
-_PASSWORD_IN_URL = re.compile(r"(?<=://)([^:/@]*):[^@]*(?=@)")
+_PASSWORD_IN_URL = re.compile(r"(?<=://)([^:/@?#]*):[^/?#]*(?=@)")
 
 
 class ConduitSettings(BaseSettings):
@@ -203,10 +204,11 @@ def load(settings: type[S]) -> S:
 
 
 def _complaint(prefix: str, error: ErrorDetails) -> str:
-    name = f"{prefix}{error['loc'][0]}".upper() if error["loc"] else prefix
-    if error["type"] == "missing":
-        return f"{name} is not set"
-    return f"{name}: {error['msg']}"
+    message = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:
+        return message
+    name = f"{prefix}{error['loc'][0]}".upper()
+    return f"{name} is not set" if error["type"] == "missing" else f"{name}: {message}"
 
 
 def load_or_exit(settings: type[S]) -> S:

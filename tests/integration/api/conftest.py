@@ -7,13 +7,13 @@ from datetime import timedelta
 
 import pytest
 from aiohttp import ClientSession, TCPConnector
-from conduit_local.stack import Stack
 
 from conduit.bus.connection import open_bus
 from conduit.settings import BusSettings, StoreSettings
 from conduit.store.connection import Store, open_store
 from conduit.store.delivery_logs import DeliveryLogs
 from conduit.store.domains import Domains
+from conduit_local.stack import Stack
 from tests.integration.api.client import Client, User, new_address, new_email
 from tests.integration.api.verifier import Verifier
 
@@ -21,12 +21,14 @@ SIGN_INS_PER_ADDRESS = 8
 SIGN_INS_PER_ACCOUNT = 12
 SIGN_UPS_PER_ADDRESS = 5
 REFRESHES_PER_ACCOUNT = 6
+STORE_TIMEOUT = 2
 
 SETTINGS = {
     "CONDUIT_API_SIGN_INS_PER_ADDRESS": str(SIGN_INS_PER_ADDRESS),
     "CONDUIT_API_SIGN_INS_PER_ACCOUNT": str(SIGN_INS_PER_ACCOUNT),
     "CONDUIT_API_SIGN_UPS_PER_ADDRESS": str(SIGN_UPS_PER_ADDRESS),
     "CONDUIT_API_REFRESHES_PER_ACCOUNT": str(REFRESHES_PER_ACCOUNT),
+    "CONDUIT_STORE_TIMEOUT": str(STORE_TIMEOUT),
     "CONDUIT_EGRESS_ALLOW_HTTP": "false",
 }
 
@@ -40,27 +42,23 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     programs = ("store", "rabbitmq", "api")
     with Stack.isolated(tmp_path_factory.mktemp("api"), programs, SETTINGS) as stack:
         yield stack
-    stack._supervisor._rpc("close")()
 
 
 @pytest.fixture
 async def new_client(stack: Stack) -> AsyncIterator[NewClient]:
     """Make clients, each with an address of its own."""
-    async with AsyncExitStack() as sessions:
-        opened: list[ClientSession] = []
+    async with AsyncExitStack() as opened:
 
         def make() -> Client:
             http = ClientSession(connector=TCPConnector(local_addr=(new_address(), 0)))
-            opened.append(http)
+            opened.push_async_callback(http.close)
             return Client(http, stack.urls.api)
 
         yield make
-        for http in opened:
-            await sessions.enter_async_context(http)
 
 
 @pytest.fixture
-def client(new_client: NewClient) -> Client:
+async def client(new_client: NewClient) -> Client:
     """A client that is not signed in."""
     return new_client()
 
@@ -82,6 +80,21 @@ def new_user(new_client: NewClient) -> NewUser:
 async def user(new_user: NewUser) -> User:
     """Somebody who is signed in."""
     return await new_user()
+
+
+@pytest.fixture(scope="session")
+def residents() -> list[User]:
+    """Whoever is there for the whole session."""
+    return []
+
+
+@pytest.fixture
+async def resident(residents: list[User], new_user: NewUser, client: Client) -> User:
+    """Somebody whom tests share that neither count nor change what is there."""
+    if not residents:
+        residents.append(await new_user())
+    user = residents[0]
+    return User(user.account, user.session, client.with_token(user.client.token))
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import asyncio
 import re
 
 import pytest
-from conduit_local.stack import Stack
 
+from conduit_local.stack import Stack
 from tests.integration.api.client import PASSWORD, Client, User, new_email
 from tests.integration.api.conftest import SIGN_UPS_PER_ADDRESS, NewClient
 

@@ -74,9 +74,7 @@ class Seen:
 
     async def expect(self, *bodies: bytes, within: float = 10) -> None:
         """Wait until these bodies have come, however often and in whatever order."""
-        await eventually(
-            lambda: set(bodies) <= set(self.bodies), within=within, what=f"{bodies!r}"
-        )
+        await eventually(lambda: set(bodies) <= set(self.bodies), within=within, what=f"{bodies!r}")
 
 
 def packet(body: bytes) -> Packet:

@@ -58,6 +58,20 @@ async def test_a_request_gets_its_answer(client: RpcClient, serve: Serve) -> Non
     assert await client.call(DOMAINS_VERIFY, REQUEST, deadline=5) == ANSWER
 
 
+async def test_a_request_is_handled_once(client: RpcClient, serve: Serve, queues: Queues) -> None:
+    requests: list[Event] = []
+
+    async def count(request: Event) -> Event:
+        requests.append(request)
+        return await echo(request)
+
+    server = await serve(count)
+    await client.call(DOMAINS_VERIFY, REQUEST, deadline=5)
+    await server.stop()
+    assert requests == [REQUEST]
+    assert await queues.count(DOMAINS_VERIFY) == 0
+
+
 async def test_each_of_many_requests_gets_its_own_answer(client: RpcClient, serve: Serve) -> None:
     await serve(echo)
     names = [f"dom_{number}" for number in range(50)]
@@ -137,7 +151,7 @@ async def test_an_answer_to_a_client_that_is_gone_disturbs_nobody(
     async with open_bus(bus_settings) as bus:
         leaving = RpcClient(bus)
         await leaving.open()
-        call = asyncio.create_task(leaving.call(DOMAINS_VERIFY, REQUEST, deadline=5))
+        call = asyncio.create_task(leaving.call(DOMAINS_VERIFY, REQUEST, deadline=0.5))
         await asyncio.wait_for(asked.wait(), 5)
     with pytest.raises(BrokerUnavailable):
         await call
@@ -168,9 +182,6 @@ async def test_calls_go_on_after_the_broker_was_killed(
     await serve(echo)
     assert await client.call(DOMAINS_VERIFY, REQUEST, deadline=5) == ANSWER
     broker.kill()
-    with pytest.raises(BrokerUnavailable):
-        while True:
-            await client.call(DOMAINS_VERIFY, REQUEST, deadline=1)
 
     async def answered() -> bool:
         try:
@@ -178,6 +189,10 @@ async def test_calls_go_on_after_the_broker_was_killed(
         except BrokerUnavailable:
             return False
 
+    async def unanswered() -> bool:
+        return not await answered()
+
+    await eventually(unanswered, what="a call without an answer")
     await eventually(answered, within=20, what="an answer")
 
 

@@ -40,9 +40,14 @@ def test_a_command_survives_spaces_quotes_and_percent_signs() -> None:
     ]
 
 
-def test_a_program_is_restarted_and_has_its_time_to_stop() -> None:
+def test_a_program_is_restarted_unless_its_settings_are_bad() -> None:
+    section = sections(program())["program:api"]
+    assert section["autorestart"] == "unexpected"
+    assert section["exitcodes"] == "2"
+
+
+def test_a_program_has_its_time_to_stop() -> None:
     section = sections(program(stop_seconds=42))["program:api"]
-    assert section["autorestart"] == "true"
     assert section["stopwaitsecs"] == "42"
     assert section["priority"] == "50"
 

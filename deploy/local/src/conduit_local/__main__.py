@@ -1,9 +1,9 @@
-"""The local stack from the command line: `python -m conduit_local up|down|run|status|logs|demo`."""
+"""The local stack from the command line."""
 
 import argparse
 import sys
 
-from conduit_local import commands, demo
+from conduit_local import commands, demo, endpoint
 from conduit_local.errors import StackError
 
 _COMMANDS = {
@@ -12,6 +12,7 @@ _COMMANDS = {
     "run": commands.run,
     "status": commands.status,
     "logs": commands.logs,
+    "receive": endpoint.main,
     "demo": demo.main,
 }
 
@@ -19,8 +20,9 @@ _COMMANDS = {
 def main() -> int:
     """Run one command; a failure is one message and exit code 1."""
     parser = argparse.ArgumentParser(prog="python -m conduit_local", description=__doc__)
-    commands_help = "; ".join(f"{name}: {do.__doc__}" for name, do in _COMMANDS.items())
-    parser.add_argument("command", choices=_COMMANDS, metavar="command", help=commands_help)
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")
+    for name, command in _COMMANDS.items():
+        subparsers.add_parser(name, help=command.__doc__)
     arguments = parser.parse_args()
     try:
         _COMMANDS[arguments.command]()

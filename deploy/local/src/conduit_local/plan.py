@@ -100,15 +100,18 @@ def isolated(
 ) -> Plan:
     """Return a stack on free ports with a broker and a store of its own, and only these settings.
 
-    Without RabbitMQ on this machine, the broker at CONDUIT_AMQP_URL is used.
+    Settings that name a broker or a store say where those are that are not selected. Without
+    RabbitMQ on this machine, the broker at CONDUIT_AMQP_URL is used.
     """
     ports = Ports.free()
-    amqp_url = f"amqp://guest:guest@{LOOPBACK}:{ports.amqp}/"
+    given = dict(settings or {})
+    amqp_url = given.get("CONDUIT_AMQP_URL", f"amqp://guest:guest@{LOOPBACK}:{ports.amqp}/")
     if rabbitmq.server() is None and (url := os.environ.get("CONDUIT_AMQP_URL")):
         amqp_url = url
         selected = [name for name in selected if name != "rabbitmq"]
-    environment = without_settings(os.environ) | dict(settings or {})
-    return _plan(data_dir, ports, tuple(selected), environment, (amqp_url, None))
+    environment = without_settings(os.environ) | given
+    urls = (amqp_url, given.get("CONDUIT_MONGODB_URL"))
+    return _plan(data_dir, ports, tuple(selected), environment, urls)
 
 
 def _plan(

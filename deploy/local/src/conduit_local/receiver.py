@@ -100,7 +100,7 @@ class Receiver:
         return [request for request in self.requests if request.path == path]
 
     async def wait_for(
-        self, count: int, timeout: float = 10, path: str | None = None
+        self, count: int, timeout: float | None = 10, path: str | None = None
     ) -> list[Received]:
         """Return the requests (to a path, or all) once there are so many, or raise TimeoutError."""
         return await self.wait_until(lambda found: len(found) >= count, timeout, path)
@@ -108,7 +108,7 @@ class Receiver:
     async def wait_until(
         self,
         enough: Callable[[list[Received]], bool],
-        timeout: float = 10,
+        timeout: float | None = 10,
         path: str | None = None,
     ) -> list[Received]:
         """Return the requests (to a path, or all) once they are enough, or raise TimeoutError."""

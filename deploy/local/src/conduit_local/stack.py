@@ -115,10 +115,9 @@ class Stack:
     def stop(self) -> None:
         """Stop all programs in order, and return when nothing of the stack runs any more."""
         with self._lock():
-            if self.is_running():
-                self._supervisor.shut_down()
-                seconds = sum(p.stop_seconds for p in self._programs.values()) + _STOP_SLACK
-                self._supervisor.wait_until_gone(seconds)
+            self._supervisor.shut_down()
+            seconds = sum(program.stop_seconds for program in self._programs.values())
+            self._supervisor.wait_until_gone(seconds + _STOP_SLACK)
             processes.end(self.data_dir, LEFTOVER_GRACE)
 
     def states(self) -> dict[str, str]:
@@ -158,10 +157,10 @@ class Stack:
         return "\n  ".join((f"last lines of {log}:", *lines[-_LOG_LINES:]))
 
     def _check_states(self, waiting: Sequence[str]) -> None:
-        states = self.states()
+        given_up = self._supervisor.given_up()
         for name in waiting:
-            if states[name] == "FATAL":
-                raise NotReady(self._complaint(name, "ended again and again"))
+            if name in given_up:
+                raise NotReady(self._complaint(name, "ended and was given up"))
 
     def _complaint(self, program: str, what: str) -> str:
         return f"{program}: {what}: {self.missing(program)}\n{self.last_lines(program)}"

@@ -7,12 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from xmlrpc.client import Fault, ServerProxy
 
-from supervisor.xmlrpc import SupervisorTransport
+from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from conduit_local.errors import NotRunning, StackError
 from conduit_local.keys import write_private
@@ -20,6 +21,7 @@ from conduit_local.programs import Program
 
 _START_SECONDS = 10
 _INTERVAL = 0.02
+_BAD_SETTING = 2  # exit code
 # A Unix socket's path has 107 bytes on Linux, and supervisord adds a process id while it makes it.
 _SOCKET_PATH_LIMIT = 95
 
@@ -77,6 +79,10 @@ class Supervisor:
         """Return what supervisord knows of each program: `statename`, `pid`, `start` …"""
         return {str(info["name"]): info for info in self._call("getAllProcessInfo")}
 
+    def given_up(self) -> set[str]:
+        """Return the programs that are not started again: no start succeeded, or a bad setting."""
+        return {name for name, info in self.processes().items() if _is_given_up(info)}
+
     def start_program(self, name: str) -> None:
         """Start a program that was stopped."""
         self._call("startProcess", name, False)
@@ -87,7 +93,8 @@ class Supervisor:
 
     def shut_down(self) -> None:
         """Ask supervisord to stop all programs in order and end; returns at once."""
-        self._call("shutdown")
+        with suppress(NotRunning):
+            self._call("shutdown")
 
     def _call(self, method: str, *arguments: object) -> Any:  # noqa: ANN401
         # A connection for each call: a kept one would be stale after a restart.
@@ -98,6 +105,8 @@ class Supervisor:
         except (OSError, HTTPException) as error:
             raise NotRunning(f"no stack is running in {self._data_dir}") from error
         except Fault as fault:
+            if fault.faultCode == Faults.SHUTDOWN_STATE:
+                raise NotRunning(f"the stack in {self._data_dir} is being stopped") from fault
             raise StackError(f"supervisor: {fault.faultString}") from fault
 
     def _wait_until_it_answers(self, process: subprocess.Popen[bytes], output: Path) -> None:
@@ -131,6 +140,12 @@ def configuration(data_dir: Path, programs: Iterable[Program]) -> str:
     return "\n".join(_section(name, values) for name, values in sections.items())
 
 
+def _is_given_up(info: Mapping[str, Any]) -> bool:
+    # Any other program that has exited is about to be started again.
+    state = info["statename"]
+    return bool(state == "FATAL" or (state == "EXITED" and info["exitstatus"] == _BAD_SETTING))
+
+
 def _program(data_dir: Path, program: Program) -> dict[str, object]:
     # Through env(1), as supervisor's own `environment` has no way to write a quotation mark.
     variables = (f"{name}={value}" for name, value in program.environment.items())
@@ -138,7 +153,9 @@ def _program(data_dir: Path, program: Program) -> dict[str, object]:
         "command": shlex.join(("/usr/bin/env", *variables, *program.command)),
         "directory": data_dir,
         "priority": program.priority,
-        "autorestart": "true",
+        # With a bad setting another try would end the same way.
+        "autorestart": "unexpected",
+        "exitcodes": _BAD_SETTING,
         # What ends sooner has not started; it is given up when that happens three times in a row.
         "startsecs": 3,
         "startretries": 2,

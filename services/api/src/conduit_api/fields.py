@@ -21,7 +21,7 @@ class Query(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
 
-class NoInput(Request):
+class NoInput(Query):
     """For operations that read nothing."""
 
 

@@ -3,10 +3,10 @@
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable
 from uuid import uuid4
 
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
 from prometheus_client import Counter, Histogram
 
 from conduit.telemetry.metrics import LATENCY_BUCKETS
@@ -23,8 +23,6 @@ DURATION = Histogram(
     ["method", "route"],
     buckets=LATENCY_BUCKETS,
 )
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 REQUEST_ID = web.RequestKey("request_id", str)
 """What tells one request from all others, in every log line about it."""

@@ -11,7 +11,7 @@ from conduit.model.session import Session
 from conduit_api.auth import authenticate
 from conduit_api.body import read_body, read_query
 from conduit_api.context import Context
-from conduit_api.fields import NoInput, Query
+from conduit_api.fields import Query
 
 I = TypeVar("I", bound=BaseModel)  # noqa: E741  the input
 
@@ -79,7 +79,7 @@ class Operation(Generic[I]):
     @property
     def has_body(self) -> bool:
         """Whether the operation reads a JSON body."""
-        return not issubclass(self.input, (NoInput, Query))
+        return not issubclass(self.input, Query)
 
     async def perform(self, context: Context, request: web.Request) -> Answer:
         """Admit who asks, read the input, and answer, or raise an ApiError."""

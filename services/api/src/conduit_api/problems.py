@@ -1,9 +1,10 @@
 """Whatever goes wrong with a request becomes an answer `{error, code}`, here and nowhere else."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from conduit.errors import Unavailable
 from conduit_api.errors import (
@@ -16,8 +17,6 @@ from conduit_api.errors import (
 from conduit_api.observation import REQUEST_ID
 
 log = logging.getLogger(__name__)
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @web.middleware

@@ -1,10 +1,11 @@
 """The HTTP server: routes, and what is the same for all of them."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from pydantic import BaseModel
 
 from conduit_api.body import BODY_LIMIT
@@ -14,8 +15,6 @@ from conduit_api.openapi import document
 from conduit_api.operation import Answer, Operation
 from conduit_api.problems import answered_in_json
 from conduit_api.web.docs import add_docs
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _SECURITY_HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store",

@@ -8,11 +8,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from conduit.model.verdict import Reason
+from conduit.model.verdict import Defer, Reason, Reject
 from conduit_smtp_ingest.limits import Budget, Limits
 from conduit_smtp_ingest.streams import unread
 
 _END = b"\r\n.\r\n"
+_STUFFED = b"\r\n."
 _CHUNK = 64 * 1024
 
 
@@ -21,6 +22,12 @@ class Unread:
     """A mail that was read to its end but not kept, and why."""
 
     reason: Reason
+
+    @property
+    def verdict(self) -> Defer | Reject:
+        """Want of memory passes; a mail over a bound stays over it."""
+        kind = Defer if self.reason is Reason.NO_MEMORY else Reject
+        return kind(self.reason)
 
 
 class DataReader:
@@ -31,6 +38,8 @@ class DataReader:
         self._budget = budget
         self._chunks: list[bytes] = []
         self._size = 0
+        self._stuffing = 0
+        self._border = b""
         self._open_line = 0
         self._taken = 0
         self._reason: Reason | None = None
@@ -41,8 +50,18 @@ class DataReader:
         """Return the mail without its dot-stuffing, with CRLF at its end.
 
         `progress` is called with each chunk. Raise IncompleteReadError when the connection ends
-        before the mail does. What comes after the terminator stays in `reader`.
+        before the mail does. What comes after the terminator stays in `reader`. The memory of a
+        mail that is returned stays taken until `release`.
         """
+        try:
+            return await self._read(reader, progress)
+        except BaseException:
+            self.release()
+            raise
+
+    async def _read(
+        self, reader: asyncio.StreamReader, progress: Callable[[], None]
+    ) -> bytes | Unread:
         tail = b"\r\n"  # the terminator's first CRLF may be the end of the DATA command
         while (end := (window := tail + await self._chunk(reader)).find(_END)) < 0:
             progress()
@@ -62,14 +81,22 @@ class DataReader:
     def _keep(self, octets: bytes) -> None:
         """Add octets to the mail, unless it has broken a bound."""
         self._size += len(octets)
+        self._count_stuffing(octets)
         self._measure_line(octets)
-        if self._size - 2 > self._limits.size:  # without the CRLF that was put before it
+        # Without the CRLF that was put before it, and as RFC 1870 §5 counts.
+        if self._size - 2 - self._stuffing > self._limits.size:
             self._refuse(Reason.TOO_LARGE)
         elif self._reason is None and not self._budget.take(len(octets)):
             self._refuse(Reason.NO_MEMORY)
         elif self._reason is None:
             self._taken += len(octets)
             self._chunks.append(octets)
+
+    def _count_stuffing(self, octets: bytes) -> None:
+        """Count the dots that unstuffing will take away, one at a border of chunks too."""
+        self._stuffing += octets.count(_STUFFED)
+        self._stuffing += (self._border + octets[:2]).count(_STUFFED)
+        self._border = (self._border + octets[-2:])[-2:]
 
     def _measure_line(self, octets: bytes) -> None:
         """Only a line over a chunk's border can be too long: a chunk is no longer than a line."""
@@ -94,4 +121,4 @@ class DataReader:
         stuffed = b"".join(self._chunks)
         self._chunks.clear()
         # The CRLF before the first line makes its dot look like any other.
-        return stuffed.replace(b"\r\n.", b"\r\n")[2:]
+        return stuffed.replace(_STUFFED, b"\r\n")[2:]

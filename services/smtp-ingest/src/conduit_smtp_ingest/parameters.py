@@ -1,10 +1,11 @@
 """The parameters of MAIL: SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531)."""
 
+import re
 from dataclasses import dataclass
 
 from conduit_smtp_ingest.replies import BAD_PARAMETER, UNKNOWN_PARAMETER, Reply
 
-_MOST_DIGITS = 20  # RFC 1870 §4
+_size = re.compile("[0-9]{1,20}")  # RFC 1870 §4
 
 
 class ParameterError(ValueError):
@@ -26,10 +27,10 @@ class MailParameters:
     def parse(cls, text: str) -> "MailParameters":
         """Read the parameters, or raise ParameterError."""
         size, utf8 = 0, False
-        for parameter in text.split():
+        for parameter in filter(None, text.split(" ")):
             keyword, equals, value = parameter.partition("=")
             match keyword.upper(), equals, value.upper():
-                case "SIZE", "=", digits if digits.isdecimal() and len(digits) <= _MOST_DIGITS:
+                case "SIZE", "=", digits if _size.fullmatch(digits):
                     size = int(digits)
                 case "BODY", "=", "7BIT" | "8BITMIME":
                     pass  # we take 8 bits either way

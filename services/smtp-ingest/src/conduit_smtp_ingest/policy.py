@@ -4,7 +4,7 @@ from conduit.mail.trace import received_count
 from conduit.model.verdict import Accept, Reason, Reject, Verdict
 from conduit.model.webhook import Webhook
 
-MOST_HOPS = 100
+LOOP_HOPS = 100
 """`Received` fields that make a loop (RFC 5321 §6.3)."""
 
 
@@ -19,6 +19,6 @@ def decide_recipient(webhook: Webhook | None) -> Verdict:
 
 def decide_message(raw: bytes) -> Verdict:
     """Decide at the end of DATA."""
-    if received_count(raw) > MOST_HOPS:
+    if received_count(raw) >= LOOP_HOPS:
         return Reject(Reason.MAIL_LOOP)
     return Accept()

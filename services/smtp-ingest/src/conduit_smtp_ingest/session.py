@@ -7,7 +7,7 @@ DATA and STARTTLS are ours: see docs/decisions for what aiosmtpd's do with hosti
 import asyncio
 import logging
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from aiosmtpd.smtp import SMTP
 
@@ -18,7 +18,7 @@ from conduit.mail.address import (
     parse_forward_path,
     parse_reverse_path,
 )
-from conduit.model.verdict import Accept, Reason, Reject
+from conduit.model.verdict import Accept, Defer, Reason, Reject
 from conduit_smtp_ingest import replies
 from conduit_smtp_ingest.data_reader import DataReader, Unread
 from conduit_smtp_ingest.intake import REFUSED, Client, Intake, Recipient, Transaction
@@ -31,6 +31,8 @@ from conduit_smtp_ingest.streams import forget
 log = logging.getLogger(__name__)
 
 _TLS_HANDSHAKE = 30.0  # seconds
+_LINGER = 5.0  # seconds until a closed connection is cut off whose peer does not read
+_PATIENCE = 5.0  # seconds that a session may be silent when the service stops
 
 
 class SmtpSession(SMTP):
@@ -67,7 +69,10 @@ class SmtpSession(SMTP):
         self._errors = 0
         self._unknown = 0
         self._waiting = False
+        self._accepting = False
+        self._timed_out = False
         self._retiring = False
+        self._ended = False
         self._deadline: asyncio.TimerHandle | None = None
 
     # The connection
@@ -75,7 +80,7 @@ class SmtpSession(SMTP):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, with a bound on the time of the whole session."""
         super().connection_made(transport)
-        self._deadline = self.loop.call_later(self._limits.total, self._timeout_cb)
+        self._schedule(self._limits.total, self._timeout_cb)
 
     def connection_lost(self, error: Exception | None) -> None:
         """End; a mail that is being made durable is not given up."""
@@ -88,19 +93,43 @@ class SmtpSession(SMTP):
         return asyncio.StreamReaderProtocol.eof_received(self)
 
     def retire(self) -> None:
-        """End the session as soon as no mail is under way."""
+        """End the session as soon as no mail is under way, or its client is silent."""
         self._retiring = True
         if self._waiting and self._transaction is None:
             self._end(replies.STOPPING)
+        else:
+            self._reset_timeout()
+
+    def _reset_timeout(self, duration: float | None = None) -> None:
+        idle = self._limits.idle if duration is None else duration
+        super()._reset_timeout(min(idle, _PATIENCE) if self._retiring else idle)
 
     def _timeout_cb(self) -> None:
-        self._end(replies.TIMED_OUT)
+        # Who waits for the reply to a mail is not the one who is slow.
+        self._timed_out = True
+        if not self._accepting:
+            self._end(replies.STOPPING if self._retiring else replies.TIMED_OUT)
 
     def _end(self, reply: Reply) -> None:
-        """Say why, and close; a peer that reads nothing is not waited for."""
-        if self.transport is not None:
+        """Say why, and close."""
+        if not self._ended:
             self._writer.write(f"{reply}\r\n".encode())
-            self.transport.close()
+            self._close()
+
+    def _close(self) -> None:
+        """Close when what was written is sent; a peer that reads nothing is not waited for."""
+        if self._ended:
+            return
+        self._ended = True
+        if self._timeout_handle is not None:
+            self._timeout_handle.cancel()
+        self._writer.close()
+        self._schedule(_LINGER, self._writer.transport.abort)
+
+    def _schedule(self, seconds: float, action: Callable[[], None]) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self.loop.call_later(seconds, action)
 
     async def _handle_client(self) -> None:
         try:
@@ -109,11 +138,11 @@ class SmtpSession(SMTP):
         except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError) as error:
             log.debug("session.lost", extra={"remote_ip": self._remote_ip, "error": str(error)})
         finally:
-            self._writer.close()
+            self._close()
 
     async def _dialogue(self) -> None:
         await self.push(f"220 {self.hostname} ESMTP")
-        while self.transport is not None and not self.transport.is_closing():
+        while not self._ended:
             line = await self._command_line()
             self._reset_timeout()
             await self._execute(line)
@@ -123,6 +152,8 @@ class SmtpSession(SMTP):
                 return await self.reply(replies.TOO_MANY_UNKNOWN)
             if self._retiring and self._transaction is None:
                 return await self.reply(replies.STOPPING)
+            if self._timed_out:
+                return await self.reply(replies.TIMED_OUT)
         return None
 
     async def _command_line(self) -> bytes | None:
@@ -161,7 +192,7 @@ class SmtpSession(SMTP):
         try:
             # Octets that are no UTF-8 become lone surrogates, which no address may have.
             await method(argument.strip().decode(errors="surrogateescape"))
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
             raise
         except Exception:
             log.exception("session.fault", extra={"remote_ip": self._remote_ip})
@@ -281,7 +312,8 @@ class SmtpSession(SMTP):
 
     async def _add(self, address: Address, transaction: Transaction) -> None:
         if len(transaction.recipients) >= self._limits.recipients:
-            return await self.reply(for_verdict(Reject(Reason.TOO_MANY_RECIPIENTS)))
+            REFUSED.labels(Reason.TOO_MANY_RECIPIENTS).inc()
+            return await self.reply(for_verdict(Defer(Reason.TOO_MANY_RECIPIENTS)))
         verdict, webhook = await self._intake.recipient(address)
         if isinstance(verdict, Accept) and webhook is not None:
             transaction.recipients.append(Recipient(address, webhook))
@@ -297,22 +329,34 @@ class SmtpSession(SMTP):
             return await self.refuse(replies.RECIPIENT_FIRST)
         await self.reply(replies.GO_AHEAD)
         data = DataReader(self._limits, self._budget)
-        try:
-            raw = await data.read(self._reader, self._reset_timeout)
-            lines = await self._accepted(raw, self._transaction)
-        finally:
-            data.release()
+        raw = await data.read(self._reader, self._reset_timeout)
+        if isinstance(raw, Unread):
+            REFUSED.labels(raw.reason).inc()
+            lines: Sequence[Reply] = [for_verdict(raw.verdict)]
+        else:
+            lines = await self._accepted(data, raw, self._transaction)
         self._transaction = None
         return await self.reply(*lines)
 
-    async def _accepted(self, raw: bytes | Unread, transaction: Transaction) -> Sequence[Reply]:
-        if isinstance(raw, Unread):
-            REFUSED.labels(raw.reason).inc()
-            return [for_verdict(Reject(raw.reason))]
+    async def _accepted(
+        self, data: DataReader, raw: bytes, transaction: Transaction
+    ) -> Sequence[Reply]:
+        self._accepting = True
+        try:
+            # A client that leaves now must not undo a publish that the broker may have seen.
+            accepting = self._accept(data, raw, transaction)
+            return await asyncio.shield(self._sessions.finishing(accepting))
+        finally:
+            self._accepting = False
+
+    async def _accept(
+        self, data: DataReader, raw: bytes, transaction: Transaction
+    ) -> Sequence[Reply]:
         client = Client(self._helo, self._remote_ip, self._tls_version)
-        # A client that leaves now must not undo a publish that the broker may have seen.
-        accepting = self._sessions.finishing(self._intake.accept(raw, transaction, client))
-        return await asyncio.shield(accepting)
+        try:
+            return await self._intake.accept(raw, transaction, client)
+        finally:
+            data.release()
 
     async def smtp_RSET(self, argument: str) -> None:
         """RFC 5321 §4.1.1.5."""
@@ -346,7 +390,7 @@ class SmtpSession(SMTP):
         if argument:
             return await self.refuse(replies.NO_ARGUMENT)
         await self.reply(replies.BYE)
-        self._writer.close()
+        self._close()
         return None
 
 

@@ -47,7 +47,7 @@ def open_resolver(servers: tuple[str, ...], lifetime: float) -> Resolver:
     try:
         resolver = Resolver(configure=not servers)
     except NoResolverConfiguration as error:
-        raise SettingsError(f"CONDUIT_DNS_SERVERS is empty, and the system has none: {error}")
+        raise SettingsError("set CONDUIT_DNS_SERVERS: the system names no resolver") from error
     if servers:
         resolver.nameservers = [_nameserver(server) for server in servers]
     resolver.lifetime = lifetime
@@ -75,7 +75,7 @@ async def look_up(resolver: Resolver, claim: Domain) -> Evidence:
 def judge(claim: Domain, texts: list[bytes]) -> Evidence:
     """Hold the TXT records at the challenge name against the claim's token."""
     token = claim.verification_token.encode()
-    if any([hmac.compare_digest(text, token) for text in texts]):
+    if any(hmac.compare_digest(text, token) for text in texts):
         return Evidence(Finding.PUBLISHED)
     name = challenge_name(claim.name)
     wanted = f"Create a TXT record at {name} with the value {claim.verification_token}"

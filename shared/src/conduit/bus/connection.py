@@ -71,8 +71,9 @@ async def open_bus(settings: BusSettings) -> AsyncIterator[Bus]:
     )
     try:
         bus = Bus(connection, settings.publish_timeout)
-        # The channel stays open, so that a broker that lost its disk gets its topology again.
-        await declare(await bus.channel())
+        # Kept open and referenced, so that a broker that lost its disk gets its topology again.
+        topology = await bus.channel()
+        await declare(topology)
         yield bus
     finally:
         await connection.close()

@@ -32,14 +32,24 @@ class Publisher:
         await self._send(self._exchange, to_message(packet, faults=faults), queue)
 
     async def reply(self, packet: Packet, reply_to: str, correlation_id: str | None) -> None:
-        """Answer a request at the queue that it named."""
+        """Answer a request at the queue that it named.
+
+        Not mandatory: RabbitMQ delivers to a direct reply-to queue, but calls it unroutable.
+        """
         message = to_message(packet)
         message.correlation_id = correlation_id
-        await self._send(self._default, message, reply_to)
+        await self._send(self._default, message, reply_to, mandatory=False)
 
-    async def _send(self, exchange: AbstractExchange | None, message: Message, key: str) -> None:
+    async def _send(
+        self,
+        exchange: AbstractExchange | None,
+        message: Message,
+        key: str,
+        *,
+        mandatory: bool = True,
+    ) -> None:
         if exchange is None or not self._bus.connected:
             raise BrokerUnavailable("not connected")
         with translated():
             async with asyncio.timeout(self._bus.publish_timeout):
-                await exchange.publish(message, key, mandatory=True)
+                await exchange.publish(message, key, mandatory=mandatory)

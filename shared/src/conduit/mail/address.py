@@ -24,6 +24,7 @@ _LITERAL = r"\[[A-Za-z0-9:.]+\]"
 _MAILBOX = rf"(?P<local>{_DOT_STRING}|{_QUOTED_STRING})@(?P<domain>{_DOMAIN}|{_LITERAL})"
 _SOURCE_ROUTE = rf"(?:@{_DOMAIN}(?:,@{_DOMAIN})*:)?"
 
+_domain = re.compile(_DOMAIN)
 _mailbox = re.compile(_MAILBOX)
 _path = re.compile(rf"<{_SOURCE_ROUTE}{_MAILBOX}>")
 _dot_string = re.compile(_DOT_STRING)
@@ -62,9 +63,12 @@ def ascii_domain(domain: str) -> str:
     if domain.isascii():
         return domain.lower()
     try:
-        return idna.encode(domain, uts46=True).decode()
+        name = idna.encode(domain, uts46=True).decode()
     except idna.IDNAError as error:
         raise AddressError("the domain is not a valid internationalized name") from error
+    if not _domain.fullmatch(name):  # some of Unicode's full stops become a dot at the end
+        raise AddressError("the domain is not a valid internationalized name")
+    return name
 
 
 def parse_address(text: str) -> Address:

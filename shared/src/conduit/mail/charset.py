@@ -8,6 +8,9 @@ As browsers do (encoding.spec.whatwg.org), some names stand for the superset tha
 ISO-8859-1 for windows-1252, GB2312 for GB18030.
 """
 
+from codecs import charmap_decode
+from functools import cache
+
 from conduit.mail.notes import Notes
 
 _CODECS = {
@@ -15,9 +18,6 @@ _CODECS = {
     "utf-16": "utf-16 utf16",
     "utf-16-le": "utf-16le",
     "utf-16-be": "utf-16be",
-    "utf-32": "utf-32 utf32",
-    "utf-32-le": "utf-32le",
-    "utf-32-be": "utf-32be",
     "cp1252": "windows-1252 cp1252 iso-8859-1 iso8859-1 latin1 latin-1 l1 ibm819 cp819",
     "iso8859-2": "iso-8859-2 iso8859-2 latin2 latin-2 l2",
     "iso8859-3": "iso-8859-3 iso8859-3 latin3 latin-3 l3",
@@ -71,6 +71,8 @@ CHARSETS = {name: codec for codec, names in _CODECS.items() for name in names.sp
 
 _UNSPECIFIC = {"us-ascii", "ascii", "ansi-x3.4-1968", "unknown-8bit", "x-unknown", "unknown"}
 
+_SINGLE_OCTET = ("cp125", "cp4", "cp8", "iso8859", "koi8", "mac")
+
 
 def decode(octets: bytes, charset: str | None, notes: Notes) -> str:
     """Return the text of octets in a charset; None: none is named."""
@@ -81,11 +83,10 @@ def decode(octets: bytes, charset: str | None, notes: Notes) -> str:
     if codec is None:
         notes.add(f"charset {name[:40]!a} is not supported, another one was guessed")
         return guess(octets, notes)
-    try:
-        return _clean(octets.decode(codec))
-    except UnicodeDecodeError:
+    text, valid = _decode(octets, codec)
+    if not valid:
         notes.add(f"not all of the text is valid {name}, the rest was replaced by U+FFFD")
-        return _clean(octets.decode(codec, "replace"))
+    return _clean(text)
 
 
 def guess(octets: bytes, notes: Notes) -> str:
@@ -94,17 +95,39 @@ def guess(octets: bytes, notes: Notes) -> str:
         return _clean(octets.decode())
     except UnicodeDecodeError:
         notes.add("text without a valid charset was read as windows-1252")
-        return _clean(octets.decode("cp1252", "replace"))
+        return _clean(_decode(octets, "cp1252")[0])
+
+
+def _decode(octets: bytes, codec: str) -> tuple[str, bool]:
+    """Return the text, with U+FFFD where octets are not valid, and whether all of them are."""
+    if codec.startswith(_SINGLE_OCTET):
+        text, _ = charmap_decode(octets, "strict", _table(codec))
+        return text, "\ufffd" not in text
+    try:
+        return octets.decode(codec), True
+    except (UnicodeDecodeError, RuntimeError):
+        return _replaced(octets, codec), False
+
+
+def _replaced(octets: bytes, codec: str) -> str:
+    try:
+        return octets.decode(codec, "replace")
+    except RuntimeError:  # Python's iso2022_jp_2, when ESC . J has been followed by ESC N
+        return octets.decode("ascii", "replace")
+
+
+@cache
+def _table(codec: str) -> str:
+    """Return the characters of all 256 octets.
+
+    With it, five megabytes of invalid octets take some milliseconds; the codec itself takes two
+    seconds, without letting go of the interpreter.
+    """
+    return bytes(range(256)).decode(codec, "replace")
 
 
 def _clean(text: str) -> str:
-    """Remove what is text to Python and trouble to JSON's readers: NUL and lone surrogates."""
+    """Remove what is text to Python and trouble to many a reader of JSON: NUL, and a BOM."""
     if "\0" in text:
         text = text.replace("\0", "\ufffd")
-    if text.isascii():
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        text = text.encode("utf-8", "replace").decode()
     return text.removeprefix("\ufeff")

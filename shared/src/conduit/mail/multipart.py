@@ -1,5 +1,6 @@
 """Bodies of several parts, split at their boundary (RFC 2046 §5.1.1)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 MAX_CANDIDATES = (
@@ -19,33 +20,44 @@ def split(raw: bytes, start: int, end: int, boundary: bytes, limit: int) -> Spli
     """Find the parts of the body from `start` to `end`, `limit` of them at most."""
     if not boundary:
         return Split(None, "a multipart body that names no boundary was taken as text")
-    delimiter = b"\n--" + boundary
     parts: list[tuple[int, int]] = []
-    part_start = -1  # within the preamble, which is not shown
-    position = max(start - 1, 0)  # the line end before the body is the first delimiter's own
+    problem: str | None = None
+    part_start: int | None = None  # None: within what is not shown, such as the preamble
+    ended = False
+    for before, after, is_end in _delimiters(raw, start, end, b"\n--" + boundary):
+        if part_start is not None:
+            parts.append((part_start, max(part_start, before)))
+        part_start = None if is_end else after
+        if not is_end and len(parts) == limit:
+            return Split(parts, "parts beyond the limit were left out")
+        if not is_end and ended:
+            # Some programs give one boundary to a multipart and to the multipart within it.
+            problem = "parts after the end of a multipart body were taken too"
+        ended = ended or is_end
+    if part_start is not None:
+        parts.append((part_start, end))
+        return Split(parts, "a multipart body has no end")
+    if not ended:
+        return Split(None, "a multipart body without its boundary was taken as text")
+    return Split(parts, problem)
+
+
+def _delimiters(
+    raw: bytes, start: int, end: int, delimiter: bytes
+) -> Iterator[tuple[int, int, bool]]:
+    """Yield where each delimiter begins and ends, line ends included, and whether it is the last.
+
+    The line end before a delimiter is its own, and so is that of the header before a body.
+    """
+    position = max(start - 1, 0)
     for _ in range(MAX_CANDIDATES):
         found = raw.find(delimiter, position, end)
         if found < 0:
-            break
+            return
         tail_start = found + len(delimiter)
         line_end = raw.find(b"\n", tail_start, end)
         position = end if line_end < 0 else line_end
         tail = raw[tail_start:position].strip()
-        if tail not in (b"", b"--"):
-            continue
-        if part_start >= 0:
-            parts.append((part_start, max(part_start, _before_line_end(raw, found))))
-        if tail:
-            return Split(parts)
-        if len(parts) == limit:
-            return Split(parts, "parts beyond the limit were left out")
-        part_start = min(position + 1, end)
-    if part_start < 0:
-        return Split(None, "a multipart body without its boundary was taken as text")
-    parts.append((part_start, end))
-    return Split(parts, "a multipart body has no end")
-
-
-def _before_line_end(raw: bytes, newline: int) -> int:
-    """The line end before a delimiter belongs to the delimiter."""
-    return newline - 1 if raw[newline - 1 : newline] == b"\r" else newline
+        if tail in {b"", b"--"}:
+            before = found - 1 if raw[found - 1 : found] == b"\r" else found
+            yield before, min(position + 1, end), tail == b"--"

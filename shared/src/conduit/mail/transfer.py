@@ -42,7 +42,7 @@ def _undo_base64(raw: bytes, start: int, end: int) -> Decoded:
         data_end = end
     if len(octets) != (data_end - start - _blanks(raw, start, data_end)) * 3 // 4:
         return Decoded(octets, "base64 with foreign characters, which were skipped", garbled=True)
-    if raw[data_end : data_end + 1024].strip(b"= \t\r\n"):
+    if raw[data_end : min(data_end + 1024, end)].strip(b"= \t\r\n"):
         return Decoded(octets, "what follows the end of base64 data was left out")
     return Decoded(octets)
 

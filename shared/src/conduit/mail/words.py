@@ -12,7 +12,7 @@ from conduit.mail.notes import Notes
 
 # Laxer than RFC 2047: spaces within a word and words that touch other text occur in real mails.
 _WORD = re.compile(rb"=\?([^?\s*]{1,60})(?:\*[^?\s]{0,20})?\?([bBqQ])\?([^?]*+)\?=")
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROLS = re.compile(r"[\x01-\x1f\x7f]")
 
 
 def unfold(value: bytes) -> bytes:
@@ -25,8 +25,11 @@ def unfold(value: bytes) -> bytes:
 def text_of(value: bytes, notes: Notes) -> str:
     """Return a field's value as text in one line."""
     value = unfold(value)
-    text = decode_words(value, notes) if b"=?" in value else guess(value, notes)
-    return text if text.isprintable() else _CONTROLS.sub(" ", text)
+    if b"=?" in value:
+        text = decode_words(value, notes)
+    else:
+        text = value.decode("ascii") if value.isascii() else guess(value, notes)
+    return text if text.isprintable() else _CONTROLS.sub(" ", text.replace("\0", "\ufffd"))
 
 
 def decode_words(value: bytes, notes: Notes) -> str:

@@ -26,7 +26,7 @@ class Cached(Generic[K, V]):
     async def get(self, key: K) -> V:
         """Return the answer, from the cache or looked up; a failed look-up is not kept."""
         kept = self._answers.get(key)
-        if kept is None or kept[0] <= time.monotonic():
+        if kept is None or (kept[1].done() and kept[0] <= time.monotonic()):
             return await self._load(key)
         return await asyncio.shield(kept[1])
 
@@ -44,5 +44,7 @@ class Cached(Generic[K, V]):
         return await asyncio.shield(answer)
 
     def _forget_failed(self, key: K, answer: asyncio.Future[V]) -> None:
-        if answer.cancelled() or answer.exception() is not None:
+        failed = answer.cancelled() or answer.exception() is not None
+        kept = self._answers.get(key)
+        if failed and kept is not None and kept[1] is answer:
             self.forget(key)

@@ -15,6 +15,7 @@ from pymongo.write_concern import WriteConcern
 from conduit.errors import DuplicateKey, StoreUnavailable
 from conduit.settings import StoreSettings
 
+_SELECTION = 1_000  # milliseconds until an absent server is told as such
 _DUPLICATE_KEY = 11000  # MongoDB's error code
 
 Document = dict[str, Any]
@@ -68,13 +69,15 @@ class Store:
 @asynccontextmanager
 async def open_store(settings: StoreSettings) -> AsyncIterator[Store]:
     """Open the store. Connecting happens in the background, so an absent server is no error yet."""
-    milliseconds = int(settings.store_timeout * 1000)
+    timeout = int(settings.store_timeout * 1000)
     client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(
         settings.mongodb_url,
         tz_aware=True,
-        serverSelectionTimeoutMS=min(2_000, milliseconds),
-        connectTimeoutMS=min(2_000, milliseconds),
-        timeoutMS=milliseconds,
+        # Not `timeoutMS`, which lets an operation look for an absent server all of its time.
+        serverSelectionTimeoutMS=min(_SELECTION, timeout),
+        connectTimeoutMS=min(_SELECTION, timeout),
+        socketTimeoutMS=timeout,
+        waitQueueTimeoutMS=timeout,
         appname="conduit",
     )
     database = client.get_database(

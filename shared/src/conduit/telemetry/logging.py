@@ -4,6 +4,7 @@
 fields go beside it. JSON escapes whatever a stranger put into them.
 """
 
+import json
 import logging
 import sys
 from datetime import UTC, datetime
@@ -33,7 +34,10 @@ class JsonFormatter(logging.Formatter):
         line |= {k: v for k, v in record.__dict__.items() if k not in _STANDARD}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        try:
+            return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        except TypeError:  # what orjson is too strict for: octets that are no UTF-8, huge numbers
+            return json.dumps(line, default=str)
 
 
 def configure_logging(service: str, level: str) -> None:

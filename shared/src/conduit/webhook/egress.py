@@ -38,6 +38,9 @@ _DENIED = tuple(
         "203.0.113.0/24",  # documentation
         "224.0.0.0/4",  # multicast
         "240.0.0.0/4",  # reserved, broadcast
+        "::/3",  # not global unicast (RFC 4291 §2.4), nor are the next two
+        "4000::/2",
+        "8000::/1",
         "::/96",  # unspecified, loopback, IPv4-compatible
         "::ffff:0:0:0/96",  # IPv4-translated
         "64:ff9b::/96",  # NAT64

@@ -6,7 +6,6 @@ with `v1,`; several, separated by spaces, while a rotated secret is still valid.
 
 import hmac
 from base64 import b64decode, b64encode
-from binascii import Error as Base64Error
 from collections.abc import Sequence
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 (the prefix is public)
@@ -36,7 +35,9 @@ def signing_key(secret: str) -> bytes:
     """Return the key of Standard Webhooks: what `whsec_` encodes, or the octets of the secret."""
     if secret.startswith(SECRET_PREFIX):
         try:
-            return b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
-        except Base64Error:
-            pass  # an own secret that only looks like a generated one is taken as it is
-    return secret.encode()
+            key = b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+        except ValueError:  # of characters beyond ASCII, too
+            key = b""
+        if key:
+            return key
+    return secret.encode()  # an own one, though it may look like a generated one

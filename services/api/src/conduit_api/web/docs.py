@@ -1,10 +1,10 @@
 """`/docs`: the API's documentation in Swagger UI, whose files come from its installed package."""
 
-from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 # Swagger UI sets style attributes and has its icons in data URIs; scripts are files only.
 _POLICY = (
@@ -26,7 +26,7 @@ def add_docs(app: web.Application) -> None:
         app.router.add_get(f"/docs/{name}", _file(swaggers / name))
 
 
-def _file(path: Path) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def _file(path: Path) -> Handler:
     if not path.is_file():
         raise FileNotFoundError(path)
     headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"}

@@ -1,0 +1,32 @@
+"""The whole local stack, and a user of it."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from conduit_local.receiver import Receiver
+from conduit_local.stack import Stack
+from tests.support.user import User, open_user
+
+SETTINGS = {"CONDUIT_RETRY_DELAYS": "1,2,2,2,2,2,2,2,2", "CONDUIT_RETRY_JITTER": "0"}
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """RabbitMQ, the embedded store and the four services."""
+    with Stack.isolated(tmp_path_factory.mktemp("e2e"), settings=SETTINGS) as stack:
+        yield stack
+
+
+@pytest.fixture
+async def user(stack: Stack) -> AsyncIterator[User]:
+    """Somebody with a new account, signed in."""
+    async with open_user(stack.urls.api) as user:
+        yield user
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """The user's endpoint."""
+    async with Receiver() as receiver:
+        yield receiver

@@ -1,0 +1,187 @@
+"""The SMTP ingest as a real process, its webhooks put into the store, its mails taken off the bus."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aio_pika.abc import AbstractIncomingMessage
+
+from conduit.bus.connection import open_bus
+from conduit.bus.packets import from_message
+from conduit.bus.topology import DELIVERIES
+from conduit.events import MailAccepted, decode
+from conduit.model.ids import Prefix, new_id
+from conduit.model.record import utc_now
+from conduit.model.webhook import Sealed, Webhook, public_address
+from conduit.settings import BusSettings, StoreSettings
+from conduit.store.connection import Store, open_store
+from conduit.store.messages import Messages
+from conduit.store.webhooks import Webhooks
+from conduit_local.stack import Stack
+from tests.support.polling import eventually
+from tests.support.smtp import Ingest, greeted
+
+DATABASE = "ingest_tests"
+PUBLISH_TIMEOUT = 1.0
+STORE_TIMEOUT = 1.0
+
+Settings = dict[str, str]
+NewWebhook = Callable[..., Awaitable[Webhook]]
+
+
+@pytest.fixture(scope="session")
+def settings(infrastructure: Stack, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """What every ingest here has in common: the session's broker and store, and STARTTLS."""
+    tls = tmp_path_factory.mktemp("tls")
+    return {
+        "CONDUIT_AMQP_URL": infrastructure.urls.amqp,
+        "CONDUIT_MONGODB_URL": infrastructure.urls.mongodb,
+        "CONDUIT_MONGODB_DATABASE": DATABASE,
+        "CONDUIT_PUBLISH_TIMEOUT": str(PUBLISH_TIMEOUT),
+        "CONDUIT_STORE_TIMEOUT": str(STORE_TIMEOUT),
+        "CONDUIT_SMTP_RECIPIENT_LIMIT": "3",
+        "CONDUIT_SMTP_TLS_CERTIFICATE": str(tls / "certificate.pem"),
+        "CONDUIT_SMTP_TLS_KEY": str(tls / "key.pem"),
+        "CONDUIT_SMTP_TLS_SELF_SIGNED": "true",
+    }
+
+
+@pytest.fixture(scope="session")
+def running_ingest(
+    settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Ingest]:
+    """One ingest for all tests that leave it as it was."""
+    with Ingest(tmp_path_factory.mktemp("ingest"), settings) as ingest:
+        yield ingest
+
+
+@pytest.fixture
+def ingest(running_ingest: Ingest) -> Ingest:
+    """The common ingest; a test before may have taken its broker away."""
+    running_ingest.wait_ready()
+    return running_ingest
+
+
+@pytest.fixture
+async def store(settings: Settings) -> AsyncIterator[Store]:
+    """The ingest's store."""
+    async with open_store(_store_settings(settings)) as store:
+        yield store
+
+
+def _store_settings(settings: Settings) -> StoreSettings:
+    return StoreSettings(
+        mongodb_url=settings["CONDUIT_MONGODB_URL"], mongodb_database=DATABASE, store_timeout=5
+    )
+
+
+@pytest.fixture
+def new_webhook(store: Store) -> NewWebhook:
+    """Register webhooks."""
+
+    async def register(**fields: object) -> Webhook:
+        return await insert_webhook(store, **fields)
+
+    return register
+
+
+async def insert_webhook(store: Store, **fields: object) -> Webhook:
+    """Register a webhook."""
+    identifier, now = new_id(Prefix.WEBHOOK), utc_now()
+    known: dict[str, object] = {
+        "id": identifier,
+        "created_at": now,
+        "updated_at": now,
+        "account_id": new_id(Prefix.ACCOUNT),
+        "address": public_address(identifier, "incoming.localhost"),
+        "target_url": "https://example.com/",
+        "secret": Sealed("sealed"),
+    }
+    webhook = Webhook.model_validate(known | fields)
+    await Webhooks(store).insert(webhook)
+    return webhook
+
+
+@pytest.fixture
+async def webhook(new_webhook: NewWebhook) -> Webhook:
+    """A webhook of this test's own."""
+    return await new_webhook()
+
+
+class Queued:
+    """What the ingest has put on the queue, by webhook."""
+
+    def __init__(self, port: int, messages: Messages, sentinel: Webhook) -> None:
+        self._port = port
+        self._messages = messages
+        self._sentinel = sentinel
+        self._events: dict[str, list[MailAccepted]] = {}
+
+    async def take(self, message: AbstractIncomingMessage) -> None:
+        """Keep what came."""
+        event = decode(from_message(message))
+        assert isinstance(event, MailAccepted)
+        self._events.setdefault(event.webhook_id, []).append(event)
+
+    async def expect(self, webhook: Webhook, count: int = 1) -> list[MailAccepted]:
+        """Return the mails to a webhook once there are so many."""
+        await eventually(
+            lambda: len(self._events.get(webhook.id, [])) >= count, what=f"{count} mails"
+        )
+        events = self._events[webhook.id]
+        assert len(events) == count
+        return events
+
+    async def expect_content(self, webhook: Webhook, content: bytes) -> MailAccepted:
+        """Expect one mail with these octets, wherever they are kept."""
+        [event] = await self.expect(webhook)
+        raw = await self._messages.get(event.message_id) if event.raw is None else event.raw
+        assert raw == content
+        assert event.size == len(content)
+        return event
+
+    async def expect_none(self, webhook: Webhook) -> None:
+        """Nothing came: a mail that is sent now is the next one."""
+        before = len(self._events.get(self._sentinel.id, []))
+        async with greeted(self._port) as client:
+            assert (await client.mail(b"\r\n", self._sentinel.address)).startswith("250 ")
+        await self.expect(self._sentinel, before + 1)
+        assert webhook.id not in self._events
+
+
+@pytest.fixture
+async def queued(settings: Settings, store: Store, ingest: Ingest) -> AsyncIterator[Queued]:
+    """What arrives on the queue during this test."""
+    async with watch(settings, store, ingest.port) as queued:
+        yield queued
+
+
+@asynccontextmanager
+async def watch(settings: Settings, store: Store, port: int) -> AsyncIterator[Queued]:
+    """Take everything off the queue of deliveries."""
+    url = settings["CONDUIT_AMQP_URL"]
+    sentinel = await insert_webhook(store)
+    messages = Messages(store, StoreSettings().message_retention)
+    queued = Queued(port, messages, sentinel)
+    async with open_bus(BusSettings(amqp_url=url)) as bus:
+        channel = await bus.channel()
+        queue = await channel.get_queue(DELIVERIES, ensure=False)
+        tag = await queue.consume(queued.take, no_ack=True)
+        yield queued
+        await queue.cancel(tag)
+
+
+@pytest.fixture
+def new_ingest(settings: Settings, tmp_path: Path) -> Iterator[Callable[..., Ingest]]:
+    """Make ingests with settings of a test's own, not yet started; they are ended with the test."""
+    made: list[Ingest] = []
+
+    def make(**changed: str) -> Ingest:
+        names = {f"CONDUIT_{name.upper()}": value for name, value in changed.items()}
+        made.append(Ingest(tmp_path, settings | names))
+        return made[-1]
+
+    yield make
+    for ingest in made:
+        ingest.kill()
