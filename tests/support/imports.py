@@ -24,6 +24,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "conduit.telemetry": _MIDDLE,
     "conduit.bus": (*_MIDDLE, "conduit.telemetry"),
     "conduit.store": (*_MIDDLE, "conduit.telemetry"),
+    "conduit.dns": ("conduit.errors", "conduit.settings"),
     "conduit.service": ("conduit.errors", "conduit.settings", "conduit.telemetry"),
     "conduit_api": _SHARED,
     "conduit_dispatcher": _SHARED,

@@ -13,7 +13,7 @@ from conduit.bus.packets import from_message
 from conduit.bus.publisher import Publisher
 from conduit.bus.topology import DELIVERIES, DELIVERIES_DEAD
 from conduit.events import Event, MailAccepted, decode, encode
-from conduit.model.delivery import Attempt
+from conduit.model.delivery import Attempt, Result
 from conduit.model.envelope import Envelope
 from conduit.model.ids import Prefix, new_id
 from conduit.model.message import Message
@@ -102,6 +102,29 @@ class Mailroom:
         entries: list[Attempt] = await eventually(found, within=within, what=f"{count} log entries")
         assert len(entries) == count
         return entries
+
+    async def crash_after_recording(self, event: MailAccepted, result: Result) -> None:
+        """Take an event from the queue, record its attempt, and end without acknowledging it."""
+        channel = await self._bus.channel()
+        queue = await channel.get_queue(DELIVERIES, ensure=False)
+        taken = await queue.get(timeout=5)
+        assert taken is not None
+        assert decode(from_message(taken)) == event
+        attempt = Attempt(
+            id=new_id(Prefix.LOG),
+            delivery_id=event.delivery_id,
+            webhook_id=event.webhook_id,
+            number=event.attempt,
+            smtp_message_id=None,
+            sender=event.envelope.mail_from,
+            result=result,
+            http_status=None,
+            error=None,
+            duration_ms=1,
+            attempted_at=utc_now(),
+        )
+        await self.logs.add([attempt])
+        await channel.close()
 
     async def delivery(self, event: MailAccepted) -> dict[str, Any] | None:
         """Return the record of a delivery."""

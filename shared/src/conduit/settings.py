@@ -92,9 +92,12 @@ _PASSWORD_IN_URL = re.compile(r"(?<=://)([^:/@?#]*):[^/?#]*(?=@)")
 
 
 class ConduitSettings(BaseSettings):
-    """Base of all groups: the prefix of the variables, and that nothing changes at run time."""
+    """Base of all groups: the prefix of the variables, and that nothing changes at run time.
 
-    model_config = SettingsConfigDict(env_prefix="CONDUIT_", frozen=True)
+    An empty variable is as one that is not set, as a compose file has no other way to say so.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="CONDUIT_", env_ignore_empty=True, frozen=True)
 
     def described(self) -> dict[str, object]:
         """Return all settings for the log, keys and passwords masked."""

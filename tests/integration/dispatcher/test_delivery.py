@@ -214,10 +214,9 @@ async def test_the_rate_limit_spreads_the_mails(mailroom: Mailroom, receiver: Re
     assert len({call.webhook_id for call in calls}) == 3
 
 
-async def test_an_attempt_on_record_is_not_made_again_when_its_event_comes_back(
+async def test_a_crash_during_the_call_repeats_it_under_the_same_id(
     mailroom: Mailroom, receiver: Receiver, dispatcher_stack: Stack
 ) -> None:
-    """A crash after the record and before the ack: the event is redelivered."""
     receiver.always_answer(Answer(delay=1), path="/")
     webhook = await mailroom.webhook(receiver.url)
     event = await mailroom.accept(webhook)
@@ -227,7 +226,26 @@ async def test_an_attempt_on_record_is_not_made_again_when_its_event_comes_back(
     assert first.webhook_id == second.webhook_id == event.delivery_id
     [attempt] = await mailroom.attempts(webhook, 1)
     assert attempt.result is Result.DELIVERED
-    dispatcher_stack.wait_ready()
+    await asyncio.to_thread(dispatcher_stack.wait_ready)
+
+
+async def test_an_attempt_on_record_is_not_made_again_when_its_event_comes_back(
+    mailroom: Mailroom, receiver: Receiver, dispatcher_stack: Stack
+) -> None:
+    """A crash after the record and before the ack: the event is given out once more."""
+    await asyncio.to_thread(dispatcher_stack.stop_program, "dispatcher")
+    webhook = await mailroom.webhook(receiver.url)
+    event = await mailroom.accept(webhook)
+    await mailroom.crash_after_recording(event, result=Result.TRANSIENT)
+    dispatcher_stack.start_program("dispatcher")
+    [call] = await receiver.wait_for(1, timeout=20)
+    assert call.webhook_id == event.delivery_id
+    attempts = await mailroom.attempts(webhook, 2)
+    assert [(a.number, a.result) for a in attempts] == [
+        (1, Result.TRANSIENT),
+        (2, Result.DELIVERED),
+    ]
+    assert len(receiver.requests) == 1
 
 
 async def test_an_event_that_does_not_belong_here_is_dead(mailroom: Mailroom) -> None:
@@ -258,9 +276,9 @@ async def test_records_wait_for_a_store_that_is_away(
     await mailroom.accept(webhook)
     await receiver.wait_for(1)
     dispatcher_stack.kill("store")
+    await asyncio.to_thread(dispatcher_stack.wait_ready)
     [attempt] = await mailroom.attempts(webhook, 1, within=30)
     assert attempt.result is Result.DELIVERED
-    dispatcher_stack.wait_ready()
 
 
 async def test_a_stop_finishes_what_is_in_flight(

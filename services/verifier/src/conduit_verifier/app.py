@@ -6,20 +6,20 @@ from conduit.bus.connection import open_bus
 from conduit.bus.publisher import Publisher
 from conduit.bus.rpc import RpcServer
 from conduit.bus.topology import DOMAINS_VERIFY
+from conduit.dns import make_resolver
 from conduit.service import Lifecycle
 from conduit.store.connection import open_store
 from conduit.store.domains import Domains
 from conduit.store.indexes import ensure_indexes
 from conduit.telemetry.health import Health, serve_health
 from conduit_verifier.checks import Checks
-from conduit_verifier.lookup import open_resolver
 from conduit_verifier.schedule import Schedule
 from conduit_verifier.settings import VerifierSettings
 
 
 async def compose(settings: VerifierSettings, lifecycle: Lifecycle) -> None:
     """Build the verifier: operators' port, store, bus, and last what takes work in."""
-    resolver = open_resolver(settings.dns_servers, settings.verifier_dns_timeout)
+    resolver = make_resolver(settings.dns_servers, lifetime=settings.verifier_dns_timeout)
     health = Health()
     await lifecycle.enter(
         serve_health(health, settings.metrics_host, settings.verifier_metrics_port)

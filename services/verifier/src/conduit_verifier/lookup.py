@@ -7,11 +7,9 @@ from enum import StrEnum
 from dns.asyncresolver import Resolver
 from dns.exception import DNSException, Timeout
 from dns.name import from_text
-from dns.nameserver import Do53Nameserver
-from dns.resolver import NXDOMAIN, NoAnswer, NoResolverConfiguration
+from dns.resolver import NXDOMAIN, NoAnswer
 from prometheus_client import Histogram
 
-from conduit.errors import SettingsError
 from conduit.model.domain import Domain, challenge_name
 from conduit.telemetry.metrics import LATENCY_BUCKETS
 
@@ -40,23 +38,6 @@ class Evidence:
     finding: Finding
     problem: str | None = None
     cause: str | None = None
-
-
-def open_resolver(servers: tuple[str, ...], lifetime: float) -> Resolver:
-    """Return a resolver that asks these servers (host:port), or the system's if there are none."""
-    try:
-        resolver = Resolver(configure=not servers)
-    except NoResolverConfiguration as error:
-        raise SettingsError("set CONDUIT_DNS_SERVERS: the system names no resolver") from error
-    if servers:
-        resolver.nameservers = [_nameserver(server) for server in servers]
-    resolver.lifetime = lifetime
-    return resolver
-
-
-def _nameserver(server: str) -> Do53Nameserver:
-    host, _, port = server.rpartition(":")
-    return Do53Nameserver(host.strip("[]"), int(port))
 
 
 async def look_up(resolver: Resolver, claim: Domain) -> Evidence:

@@ -14,6 +14,9 @@ from conduit.settings import BusSettings
 
 HEARTBEAT = 10  # seconds
 
+CONNECT_TIMEOUT = 10.0
+"""Seconds for one try to connect, so that a broker which froze in the handshake is tried again."""
+
 
 @contextmanager
 def translated() -> Iterator[None]:
@@ -64,6 +67,7 @@ async def open_bus(settings: BusSettings) -> AsyncIterator[Bus]:
     """Connect, waiting as long as RabbitMQ is away, and declare the topology."""
     connection = await connect_robust(
         settings.amqp_url,
+        timeout=CONNECT_TIMEOUT,
         connection_class=RobustConnection,
         heartbeat=HEARTBEAT,
         reconnect_interval=1,

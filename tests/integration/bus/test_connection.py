@@ -1,0 +1,51 @@
+"""Connecting to RabbitMQ: waited for as long as it is away, and tried again when it is silent."""
+
+import asyncio
+
+import pytest
+
+from conduit.bus import connection
+from conduit.bus.connection import open_bus
+from conduit.settings import BusSettings
+from tests.support.infrastructure import Broker
+from tests.support.polling import eventually
+
+
+async def test_a_broker_that_is_away_is_waited_for(
+    bus_settings: BusSettings, broker: Broker
+) -> None:
+    await asyncio.to_thread(broker.stop)
+
+    async def connect() -> bool:
+        async with open_bus(bus_settings) as bus:
+            return await bus.available()
+
+    connecting = asyncio.create_task(connect())
+    await asyncio.wait([connecting], timeout=0.2)
+    assert not connecting.done()
+    await asyncio.to_thread(broker.start)
+    assert await asyncio.wait_for(connecting, 10)
+
+
+async def test_a_server_that_takes_connections_and_says_nothing_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 0.1)
+    connections: list[asyncio.StreamWriter] = []
+
+    async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+
+        async def connect() -> None:
+            async with open_bus(BusSettings(amqp_url=f"amqp://127.0.0.1:{port}/")):
+                pass
+
+        connecting = asyncio.create_task(connect())
+        await eventually(lambda: len(connections) >= 2, what="another try")
+        connecting.cancel()
+        await asyncio.wait([connecting])
+        for writer in connections:
+            writer.close()

@@ -1,0 +1,101 @@
+"""The delivery log on every server: batches, repetitions after a crash, pages, counts, expiry."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from conduit.model.delivery import Attempt, Result
+from conduit.model.ids import Prefix, new_id
+from conduit.store.connection import Store
+from conduit.store.delivery_logs import DeliveryLogs
+
+RETENTION = timedelta(days=30)
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def logs(store: Store) -> DeliveryLogs:
+    """The delivery log."""
+    return DeliveryLogs(store, RETENTION)
+
+
+def attempt(delivery: str, number: int = 1, *, minute: int = 0, webhook: str = "wh_1") -> Attempt:
+    return Attempt(
+        id=new_id(Prefix.LOG),
+        delivery_id=delivery,
+        webhook_id=webhook,
+        number=number,
+        smtp_message_id="<a.b$c@example.com>",
+        sender="sender@example.com",
+        result=Result.TRANSIENT,
+        http_status=503,
+        error="HTTP 503",
+        duration_ms=12,
+        attempted_at=NOON + timedelta(minutes=minute),
+        response="try later \x00 ü",
+    )
+
+
+async def test_a_batch_is_found_again_entry_by_entry(logs: DeliveryLogs) -> None:
+    attempts = [attempt(f"dlv_{number}") for number in range(3)]
+    await logs.add(attempts)
+    for each in attempts:
+        assert await logs.entry("wh_1", each.id) == each
+        assert await logs.attempt(each.delivery_id, 1) == each
+
+
+async def test_an_entry_is_found_under_its_own_webhook_only(logs: DeliveryLogs) -> None:
+    kept = attempt("dlv_1")
+    await logs.add([kept])
+    assert await logs.entry("wh_2", kept.id) is None
+    assert await logs.attempt("dlv_1", 2) is None
+
+
+async def test_a_repeated_attempt_is_left_as_it_was_and_the_others_are_written(
+    logs: DeliveryLogs,
+) -> None:
+    first = attempt("dlv_1")
+    await logs.add([first])
+    again, others = attempt("dlv_1"), [attempt("dlv_0"), attempt("dlv_2"), attempt("dlv_1", 2)]
+    await logs.add([others[0], again, *others[1:]])
+    assert await logs.attempt("dlv_1", 1) == first
+    assert await logs.entry("wh_1", again.id) is None
+    assert await logs.count("wh_1") == 4
+
+
+async def test_a_batch_of_repetitions_only_changes_nothing(logs: DeliveryLogs) -> None:
+    batch = [attempt("dlv_1"), attempt("dlv_2")]
+    await logs.add(batch)
+    await logs.add(batch)
+    assert await logs.count("wh_1") == 2
+
+
+async def test_pages_have_the_newest_first(logs: DeliveryLogs) -> None:
+    attempts = [attempt(f"dlv_{minute}", minute=minute) for minute in range(5)]
+    await logs.add([*attempts, attempt("dlv_other", webhook="wh_2")])
+    newest_first = attempts[::-1]
+    assert await logs.page("wh_1", 1, 2) == newest_first[:2]
+    assert await logs.page("wh_1", 2, 2) == newest_first[2:4]
+    assert await logs.page("wh_1", 3, 2) == newest_first[4:]
+    assert await logs.page("wh_1", 4, 2) == []
+
+
+async def test_entries_of_one_moment_are_on_one_page_each(logs: DeliveryLogs) -> None:
+    attempts = [attempt(f"dlv_{number}") for number in range(7)]
+    await logs.add(attempts)
+    pages = [await logs.page("wh_1", page, 3) for page in (1, 2, 3)]
+    assert [len(page) for page in pages] == [3, 3, 1]
+    assert {each.id for page in pages for each in page} == {each.id for each in attempts}
+
+
+async def test_each_webhook_s_entries_are_counted(logs: DeliveryLogs) -> None:
+    await logs.add([attempt("dlv_1"), attempt("dlv_2"), attempt("dlv_3", webhook="wh_2")])
+    assert [await logs.count(name) for name in ("wh_1", "wh_2", "wh_3")] == [2, 1, 0]
+
+
+async def test_an_entry_says_when_it_expires(store: Store, logs: DeliveryLogs) -> None:
+    kept = attempt("dlv_1")
+    await logs.add([kept])
+    document = await store.collection("delivery_logs").find_one({"_id": kept.id})
+    assert document is not None
+    assert document["expires_at"] == kept.attempted_at + RETENTION
