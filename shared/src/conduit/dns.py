@@ -7,15 +7,34 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from dns.asyncresolver import Resolver
 from dns.exception import DNSException
 from dns.nameserver import Do53Nameserver
+from dns.resolver import NoResolverConfiguration
+
+from conduit.errors import SettingsError
 
 
 def make_resolver(servers: Sequence[str], *, lifetime: float = 5.0) -> Resolver:
-    """Return a resolver that asks these servers (host:port) and gives up after `lifetime` s."""
-    resolver = Resolver(configure=not servers)
-    if servers:
-        resolver.nameservers = [_nameserver(server) for server in servers]
+    """Return a resolver that asks these servers (host:port) and gives up after `lifetime` s.
+
+    Raise SettingsError when none are given and the system knows none.
+    """
+    resolver = _of_servers(servers) if servers else _of_system()
     resolver.lifetime = lifetime
     return resolver
+
+
+def _of_servers(servers: Sequence[str]) -> Resolver:
+    resolver = Resolver(configure=False)
+    resolver.nameservers = [_nameserver(server) for server in servers]
+    return resolver
+
+
+def _of_system() -> Resolver:
+    try:
+        return Resolver()
+    except NoResolverConfiguration as error:
+        raise SettingsError(
+            "this machine has no resolver: set CONDUIT_DNS_SERVERS to host:port"
+        ) from error
 
 
 def _nameserver(server: str) -> Do53Nameserver:

@@ -5,7 +5,7 @@ Readers ignore fields they do not know. A change that an older reader cannot tak
 a new version, which the older reader leaves to a newer replica.
 """
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
@@ -124,19 +124,19 @@ def decode(packet: Packet) -> Event:
 
 
 def _read(kind: type[Event], meta: dict[str, Any], body: bytes) -> dict[str, Any]:
-    fields = _known(kind, meta)
+    read = _known(kind, meta)
     if kind is MailAccepted:
-        envelope = _known(Envelope, fields["envelope"])
-        fields["envelope"] = Envelope(**{**envelope, "recipients": tuple(envelope["recipients"])})
-        fields["received_at"] = datetime.fromisoformat(fields["received_at"])
-        if fields.get("not_before") is not None:
-            fields["not_before"] = datetime.fromisoformat(fields["not_before"])
-        fields["raw"] = None if meta["stored"] else body
-    return fields
+        envelope = _known(Envelope, read["envelope"])
+        read["envelope"] = Envelope(**{**envelope, "recipients": tuple(envelope["recipients"])})
+        read["received_at"] = datetime.fromisoformat(read["received_at"])
+        if read.get("not_before") is not None:
+            read["not_before"] = datetime.fromisoformat(read["not_before"])
+        read["raw"] = None if meta["stored"] else body
+    return read
 
 
 def _known(kind: type[Event | Envelope], values: dict[str, Any]) -> dict[str, Any]:
-    return {name: values[name] for name in kind.__dataclass_fields__ if name in values}
+    return {known.name: values[known.name] for known in fields(kind) if known.name in values}
 
 
 _KINDS: dict[str, type[Event]] = {

@@ -19,6 +19,7 @@ def message(address: str) -> EmailMessage:
     mail["From"], mail["To"], mail["Subject"] = "ann@example.com", address, "Grüße"
     mail.set_content(".\n..\nÄpfel\n" + "x" * 70 + "\n")
     mail.add_attachment(bytes(range(256)) * 50, "application", "octet-stream", filename="ä.bin")
+    mail.set_boundary("boundary")  # else it is another one each time that the mail is written
     return mail
 
 

@@ -18,6 +18,7 @@ from tests.integration.ingest.conftest import NewWebhook
 from tests.support.smtp import Client, Ingest, connected
 
 FILES = sorted((Path(__file__).parents[2] / "data" / "dialogues").glob("*.txt"))
+TEXTS = {file: file.read_text() for file in FILES}
 CLOSED = "(closed)"
 
 Step = tuple[str, str]
@@ -34,7 +35,7 @@ async def test_dialogue(file: Path, ingest: Ingest, new_webhook: NewWebhook) -> 
         "$second": (await new_webhook()).address,
         "$inactive": (await new_webhook(active=False)).address,
     }
-    steps = list(read(file.read_text(), addresses))
+    steps = list(read(TEXTS[file], addresses))
     assert steps[0][0] == "S", "a server greets first"
     async with connected(ingest.port) as client:
         for server_speaks, turn in groupby(steps, lambda step: step[0] == "S"):
@@ -53,7 +54,8 @@ def read(text: str, addresses: dict[str, str]) -> Iterator[Step]:
         if not line or line.startswith("#"):
             continue
         side, separator, said = line.partition(":")
-        assert side in {"C", "R", "S"} and separator, f"not a line of a dialogue: {line!r}"
+        assert separator, f"not a line of a dialogue: {line!r}"
+        assert side in {"C", "R", "S"}, f"nobody speaks: {line!r}"
         said = said.removeprefix(" ")
         for name, address in addresses.items():
             said = said.replace(name, address)

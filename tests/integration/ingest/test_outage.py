@@ -3,28 +3,25 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import pytest
 
 from conduit.model.webhook import Webhook
-from conduit.settings import StoreSettings
-from conduit.store.connection import open_store
 from conduit_local.ports import Ports
-from conduit_local.stack import Stack
 from tests.integration.ingest.conftest import (
     PUBLISH_TIMEOUT,
-    STORE_TIMEOUT,
     Queued,
     Settings,
-    insert_webhook,
 )
+from tests.integration.ingest.relay import Relay
 from tests.support.infrastructure import Broker
 from tests.support.polling import eventually
 from tests.support.smtp import Ingest, greeted
 
+STORE_TIMEOUT = 0.5
 AWAY = "451 4.3.0 Temporary failure, try again later"
-DATABASE = "outage"
 
 
 async def test_a_frozen_broker_is_a_451_within_the_publish_timeout(
@@ -70,49 +67,36 @@ async def _is_taken(ingest: Ingest, webhook: Webhook) -> bool:
 
 
 @pytest.fixture
-def own_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A store that nobody else needs."""
-    with Stack.isolated(tmp_path_factory.mktemp("store"), ["store"]) as stack:
-        yield stack
-
-
-@pytest.fixture
-def fragile(own_store: Stack, new_ingest: Callable[..., Ingest]) -> Ingest:
-    """An ingest on that store."""
-    ingest = new_ingest(
-        mongodb_url=own_store.urls.mongodb, mongodb_database=DATABASE, smtp_webhook_cache="0.05"
-    )
-    ingest.start()
-    ingest.wait_ready()
-    return ingest
-
-
-@pytest.fixture
-async def its_webhook(own_store: Stack) -> AsyncIterator[Webhook]:
-    """A webhook in that store."""
-    url = own_store.urls.mongodb
-    async with open_store(StoreSettings(mongodb_url=url, mongodb_database=DATABASE)) as store:
-        yield await insert_webhook(store)
+async def way(settings: Settings) -> AsyncIterator[Relay]:
+    """The way to the store, which a test may block."""
+    relay = Relay(settings["CONDUIT_MONGODB_URL"])
+    await relay.unblock()
+    yield relay
+    await relay.block()
 
 
 async def test_without_a_store_recipients_and_large_mails_are_deferred(
-    own_store: Stack, fragile: Ingest, its_webhook: Webhook
+    way: Relay, new_ingest: Callable[..., Ingest], webhook: Webhook
 ) -> None:
-    rcpt = f"RCPT TO:<{its_webhook.address}>"
-    async with greeted(fragile.port) as client:
-        await client.begin(its_webhook.address)
-        own_store.stop_program("store")
-        await client.send(b"x" * 60_000 + b"\r\n" + b"y" * 60_000 + b"\r\n")
-        await client.send((b"z" * 60_000 + b"\r\n") * 4 + b".\r\n")
+    ingest = new_ingest(
+        mongodb_url=way.url, store_timeout=str(STORE_TIMEOUT), smtp_webhook_cache="0.05"
+    )
+    ingest.start()
+    await asyncio.to_thread(ingest.wait_ready)
+    rcpt = f"RCPT TO:<{webhook.address}>"
+    async with greeted(ingest.port) as client:
+        await client.begin(webhook.address)
+        await way.block()
+        await client.send((b"x" * 60_000 + b"\r\n") * 5 + b".\r\n")
         assert await client.reply() == AWAY
         await client.expect("MAIL FROM:<>", "250")
         started = time.monotonic()
         assert await client.command(rcpt) == AWAY
         assert time.monotonic() - started < STORE_TIMEOUT + 1
         assert await client.command("RCPT TO:<unknown@incoming.localhost>") == AWAY
-        status, checks = fragile.get("/readyz")
+        status, checks = await asyncio.to_thread(ingest.get, "/readyz")
         assert (status, '"store":false' in checks) == (503, True)
-        own_store.start_program("store")
+        await way.unblock()
 
         async def is_taken() -> bool:
             return await client.command(rcpt) == "250 2.1.5 OK"
@@ -123,17 +107,22 @@ async def test_without_a_store_recipients_and_large_mails_are_deferred(
         assert (await client.reply()).startswith("250 2.0.0 queued")
 
 
-@pytest.mark.parametrize("away", ["amqp_url", "mongodb_url"])
 async def test_a_service_whose_neighbour_is_away_waits_and_can_be_stopped(
-    new_ingest: Callable[..., Ingest], settings: Settings, away: str
+    new_ingest: Callable[..., Ingest],
 ) -> None:
-    scheme = settings[f"CONDUIT_{away.upper()}"].partition(":")[0]
-    ingest = new_ingest(**{away: f"{scheme}://127.0.0.1:{Ports.free().amqp}/"})
-    ingest.start()
-    await eventually(lambda: _is_waiting(ingest), what="a service that is not ready")
-    ingest.signal(signal.SIGTERM)
-    assert await asyncio.to_thread(ingest.exit_code) == 0
-    assert "Traceback" not in ingest.said()
+    nobody = f"127.0.0.1:{Ports.free().amqp}/"
+    without = [
+        new_ingest(amqp_url=f"amqp://{nobody}"),
+        new_ingest(mongodb_url=f"mongodb://{nobody}"),
+    ]
+    for ingest in without:
+        ingest.start()
+    for ingest in without:
+        await eventually(partial(_is_waiting, ingest), what="a service that is not ready")
+        ingest.signal(signal.SIGTERM)
+    for ingest in without:
+        assert await asyncio.to_thread(ingest.exit_code) == 0
+        assert "Traceback" not in ingest.said()
 
 
 def _is_waiting(ingest: Ingest) -> bool:

@@ -1,8 +1,6 @@
 """STARTTLS (RFC 3207) on the real process, which runs under uvloop."""
 
-import asyncio
 import ssl
-from collections.abc import Callable
 
 import pytest
 
@@ -91,14 +89,3 @@ async def test_old_versions_are_refused(ingest: Ingest) -> None:
         context.maximum_version = ssl.TLSVersion.TLSv1_1
         with pytest.raises((ssl.SSLError, OSError)):
             await client.writer.start_tls(context, ssl_handshake_timeout=10)
-
-
-async def test_without_a_certificate_there_is_no_starttls(
-    new_ingest: Callable[..., Ingest],
-) -> None:
-    ingest = new_ingest(smtp_tls_certificate="", smtp_tls_key="", smtp_tls_self_signed="false")
-    ingest.start()
-    await asyncio.to_thread(ingest.wait_ready)
-    async with greeted(ingest.port) as client:
-        assert "STARTTLS" not in await client.command("EHLO a")
-        assert await client.command("STARTTLS") == "502 5.5.1 TLS is not available"

@@ -77,6 +77,35 @@ async def test_it_gets_ready_answers_logs_and_stops_in_order(
     assert lines[-1]["event"] == "service.stopped"
 
 
+async def test_it_waits_for_a_broker_that_is_away_and_stops_while_it_waits(
+    store_settings: StoreSettings,
+) -> None:
+    ports = Ports.free()
+    async with (
+        verifier(
+            amqp_url=f"amqp://127.0.0.1:{ports.amqp}/",
+            mongodb_url=store_settings.mongodb_url,
+            mongodb_database=store_settings.mongodb_database,
+            verifier_metrics_port=str(ports.verifier_metrics),
+        ) as process,
+        aiohttp.ClientSession(f"http://127.0.0.1:{ports.verifier_metrics}") as operators,
+    ):
+
+        async def waiting() -> bool:
+            try:
+                async with operators.get("/readyz") as answer:
+                    return bool(await answer.json() == {"started": False, "store": True})
+            except aiohttp.ClientConnectionError:
+                return False
+
+        await eventually(waiting, what="the wait for the broker")
+        async with operators.get("/healthz") as answer:
+            assert answer.status == 200
+        process.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(process.communicate(), 5)
+    assert process.returncode == 0
+
+
 @pytest.mark.parametrize("value", ["resolver.example:53", "127.0.0.1", "127.0.0.1:0"])
 async def test_a_bad_setting_ends_it_with_one_clear_line(value: str) -> None:
     async with verifier(dns_servers=value) as process:

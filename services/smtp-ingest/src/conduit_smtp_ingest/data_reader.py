@@ -36,7 +36,8 @@ class DataReader:
     def __init__(self, limits: Limits, budget: Budget) -> None:
         self._limits = limits
         self._budget = budget
-        self._chunks: list[bytes] = []
+        # One block, which goes back to the system as a whole, as many small ones would not.
+        self._stuffed = bytearray()
         self._size = 0
         self._stuffing = 0
         self._border = b""
@@ -90,7 +91,7 @@ class DataReader:
             self._refuse(Reason.NO_MEMORY)
         elif self._reason is None:
             self._taken += len(octets)
-            self._chunks.append(octets)
+            self._stuffed += octets
 
     def _count_stuffing(self, octets: bytes) -> None:
         """Count the dots that unstuffing will take away, one at a border of chunks too."""
@@ -115,10 +116,10 @@ class DataReader:
         """Forget the mail and give its memory back."""
         self._budget.give_back(self._taken)
         self._taken = 0
-        self._chunks.clear()
+        self._stuffed.clear()
 
     def _unstuffed(self) -> bytes:
-        stuffed = b"".join(self._chunks)
-        self._chunks.clear()
         # The CRLF before the first line makes its dot look like any other.
-        return stuffed.replace(_STUFFED, b"\r\n")[2:]
+        mail = self._stuffed.replace(_STUFFED, b"\r\n") if self._stuffing else self._stuffed
+        self._stuffed = bytearray()
+        return bytes(memoryview(mail)[2:])

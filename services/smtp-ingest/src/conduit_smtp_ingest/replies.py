@@ -14,11 +14,6 @@ class Reply:
     enhanced: str | None
     text: str
 
-    @property
-    def permanent(self) -> bool:
-        """Whether it tells the sender not to try again."""
-        return self.code >= 500
-
     def __str__(self) -> str:
         return " ".join(filter(None, (str(self.code), self.enhanced, self.text)))
 

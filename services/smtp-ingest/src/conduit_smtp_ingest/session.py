@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 _TLS_HANDSHAKE = 30.0  # seconds
 _LINGER = 5.0  # seconds until a closed connection is cut off whose peer does not read
-_PATIENCE = 5.0  # seconds that a session may be silent when the service stops
+_PATIENCE = 3.0  # seconds that a session may be silent when the service stops
 
 
 class SmtpSession(SMTP):

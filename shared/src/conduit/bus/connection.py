@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from aio_pika import RobustConnection, connect_robust
+from aio_pika import RobustConnection
 from aio_pika.abc import AbstractChannel
+from aio_pika.connection import make_url
 from aio_pika.exceptions import AMQPError
 
 from conduit.bus.topology import declare
@@ -64,16 +65,14 @@ class Bus:
 
 @asynccontextmanager
 async def open_bus(settings: BusSettings) -> AsyncIterator[Bus]:
-    """Connect, waiting as long as RabbitMQ is away, and declare the topology."""
-    connection = await connect_robust(
-        settings.amqp_url,
-        timeout=CONNECT_TIMEOUT,
-        connection_class=RobustConnection,
-        heartbeat=HEARTBEAT,
-        reconnect_interval=1,
-        fail_fast=0,
-    )
+    """Connect, waiting as long as RabbitMQ is away, and declare the topology.
+
+    Not by `connect_robust`: given up while it waits, it leaves a task that nothing can end.
+    """
+    url = make_url(settings.amqp_url, heartbeat=HEARTBEAT, reconnect_interval=1, fail_fast=0)
+    connection = RobustConnection(url)
     try:
+        await connection.connect(timeout=CONNECT_TIMEOUT)
         bus = Bus(connection, settings.publish_timeout)
         # Kept open and referenced, so that a broker that lost its disk gets its topology again.
         topology = await bus.channel()

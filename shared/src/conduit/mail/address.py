@@ -13,6 +13,7 @@ import idna
 MAX_LOCAL = 64  # octets, RFC 5321 §4.5.3.1.1
 MAX_DOMAIN = 255  # octets, §4.5.3.1.2
 MAX_PATH = 256  # octets with its brackets, §4.5.3.1.3
+MAX_ADDRESS = MAX_PATH - 2
 
 _UTF8 = "\x80-\U0010ffff"
 _ATEXT = rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~\-{_UTF8}]"
@@ -76,6 +77,8 @@ def parse_address(text: str) -> Address:
     match = _mailbox.fullmatch(text)
     if match is None:
         raise AddressError("not an address of the form local-part@domain")
+    if _octets(text) > MAX_ADDRESS:
+        raise AddressError(f"an address has at most {MAX_ADDRESS} octets")
     return _checked(match)
 
 
@@ -103,7 +106,7 @@ def _path_and_parameters(text: str) -> tuple[Address, str]:
     match = _path.match(text)
     if match is None:
         raise AddressError("not a path of the form <local-part@domain>")
-    if len(match[0].encode(errors="replace")) > MAX_PATH:
+    if _octets(match[0]) > MAX_PATH:
         raise AddressError(f"a path has at most {MAX_PATH} octets")
     return _checked(match), _parameters(text[match.end() :])
 
@@ -124,6 +127,10 @@ def _checked(match: re.Match[str]) -> Address:
     if local.startswith('"'):
         local = _quoted_pair.sub(r"\1", local[1:-1])
     return Address(local, domain)
+
+
+def _octets(text: str) -> int:
+    return len(text.encode(errors="surrogatepass"))
 
 
 def _is_unicode(text: str) -> bool:

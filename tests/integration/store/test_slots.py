@@ -1,0 +1,41 @@
+"""The slots of rate-limited webhooks on every server."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from conduit.store.connection import Store
+from conduit.store.slots import Slots
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def slots(store: Store) -> Slots:
+    """The collection of slots."""
+    return Slots(store)
+
+
+async def test_slots_lie_an_interval_apart(slots: Slots) -> None:
+    taken = [await slots.take("wh_1", NOON, SECOND) for _ in range(3)]
+    assert taken == [NOON, NOON + SECOND, NOON + 2 * SECOND]
+
+
+async def test_unused_slots_are_not_saved_up(slots: Slots) -> None:
+    await slots.take("wh_1", NOON, SECOND)
+    later = NOON + timedelta(minutes=5)
+    assert await slots.take("wh_1", later, SECOND) == later
+
+
+async def test_webhooks_have_slots_of_their_own(slots: Slots) -> None:
+    assert await slots.take("wh_1", NOON, SECOND) == await slots.take("wh_2", NOON, SECOND) == NOON
+
+
+async def test_replicas_that_take_at_once_get_different_slots(store: Store) -> None:
+    replicas = [Slots(store) for _ in range(4)]
+    taken = await asyncio.gather(
+        *(replica.take("wh_1", NOON, SECOND) for replica in replicas for _ in range(3))
+    )
+    assert sorted(taken) == [NOON + number * SECOND for number in range(12)]
