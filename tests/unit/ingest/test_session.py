@@ -13,7 +13,7 @@ from conduit.errors import BrokerUnavailable
 from conduit.events import MailAccepted, Packet, decode
 from conduit.model.message import Message
 from conduit.model.webhook import Sealed, Webhook
-from conduit_smtp_ingest import session as module
+from conduit_smtp_ingest import dialogue
 from conduit_smtp_ingest.intake import Intake
 from conduit_smtp_ingest.limits import Budget, Limits
 from conduit_smtp_ingest.session import SmtpSession
@@ -198,7 +198,7 @@ async def test_a_client_that_waits_for_its_reply_is_not_timed_out(server: Server
 async def test_a_client_that_reads_nothing_is_cut_off(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_LINGER", 0.1)
+    monkeypatch.setattr(dialogue, "_LINGER", 0.1)
     server.limits = replace(LIMITS, idle=0.1)
     async with server.client() as client:
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
@@ -209,7 +209,7 @@ async def test_a_client_that_reads_nothing_is_cut_off(
 async def test_a_stop_waits_for_the_mail_and_not_for_silence(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_PATIENCE", 0.1)
+    monkeypatch.setattr(dialogue, "_PATIENCE", 0.1)
     server.bus.open.clear()
     async with server.client() as idle, server.client() as begun, server.client() as sent:
         await begun.expect("MAIL FROM:<>", "250")

@@ -52,7 +52,7 @@ class IngestSettings(ServiceSettings, BusSettings, StoreSettings):
         default=1000, description="Sessions at a time, in each process."
     )
     smtp_data_memory: Count = Field(
-        default=128 * MEBIBYTE,
+        default=96 * MEBIBYTE,
         description="Octets of unfinished mails in memory at a time, in each process.",
     )
     smtp_bus_limit: Annotated[int, Field(ge=0, le=8 * MEBIBYTE)] = Field(
