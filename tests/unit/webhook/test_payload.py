@@ -164,3 +164,12 @@ def test_every_mail_becomes_a_payload(path: Path) -> None:
 def test_whatever_the_octets_the_json_is_valid(header: bytes, body: bytes) -> None:
     fields = payload(b"Subject: " + header + b"\r\n\r\n" + body)
     assert fields["id"] == EVENT.delivery_id
+
+
+def test_a_replay_names_the_first_delivery_and_keeps_the_message_id_made_of_it() -> None:
+    raw = b"Subject: no id\r\n\r\n"
+    first = payload(raw)
+    again = payload(raw, replace(EVENT, delivery_id="dlv_2", replay_of=EVENT.delivery_id))
+    assert "replay_of" not in first
+    assert again["replay_of"] == EVENT.delivery_id
+    assert (again["id"], again["message_id"]) == ("dlv_2", first["message_id"])
