@@ -152,3 +152,33 @@ async def test_a_deactivated_webhook_takes_no_mail(
     code, dialogue = await Swaks(stack).send(webhook["address"])
     assert code != 0
     assert "550 5.2.1 " in dialogue
+
+
+async def test_a_webhook_under_a_policy_takes_no_mail_unchecked(
+    stack: Stack, user: User, receiver: Receiver
+) -> None:
+    policy = await user.call("POST", "/smtp-policies", {"name": "none yet"})
+    webhook = await user.webhook(receiver.url, smtp_security_policy_id=policy["id"])
+    code, dialogue = await Swaks(stack).send(webhook["address"])
+    assert code != 0
+    assert "451 4.3.0 " in dialogue
+    assert receiver.requests == []
+
+
+async def test_a_simulated_mail_is_shaped_signed_and_logged_as_any_other(
+    stack: Stack, user: User, receiver: Receiver
+) -> None:
+    template = '{"text": {{toJson .Subject}}, "who": "{{.From}}"}'
+    webhook = await user.webhook(receiver.url, payload_template=template, active=False)
+    rotated = await user.call("POST", f"/webhooks/{webhook['id']}/rotate-secret")
+    mail = {"from": "ann@example.com", "subject": "Grüße"}
+    done = await user.call("POST", f"/webhooks/{webhook['id']}/simulate", mail)
+    assert (done["http_status"], done["simulated"]) == (200, True)
+    [call] = receiver.requests
+    assert call.json() == {"text": "Grüße", "who": "ann@example.com"}
+    for secret in (webhook["secret"], rotated["secret"]):
+        assert standard_is_valid(secret, call.headers, call.body)
+    assert conduit_is_valid(rotated["secret"], call.headers, call.body)
+    [entry] = await user.logs(webhook, 1)
+    assert entry["simulated"] is True
+    assert entry["delivery_id"] == call.webhook_id

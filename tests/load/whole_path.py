@@ -11,30 +11,23 @@ connections; everything runs on this machine.
 
 import argparse
 import asyncio
-import os
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-from conduit_local import probes
 from conduit_local.ports import Ports
-from conduit_local.programs import ALL
 from conduit_local.stack import Stack
+from tests.load import servers
 from tests.load.paced import send_paced
 from tests.support.user import open_user
 
-ROOT = Path(__file__).parents[2]
-SECANTUSD_RS = ROOT.parent / "shared" / "secantusdb" / "secantusd-rs"
 SENDER = "load@example.com"
 CONNECTIONS = 20
 SIZE = 4096
@@ -64,21 +57,25 @@ def run(directory: Path, mails: int, rounds: int) -> None:
     ports = Ports.free()
     arrivals_file = directory / "arrivals"
     with (
-        _store(directory) as (store_name, settings, programs),
-        _process("tests.load.aiosmtpd_alone", str(ports.smtp), port=ports.smtp),
+        servers.store(directory) as (store_name, settings, programs),
+        servers.module("tests.load.aiosmtpd_alone", str(ports.smtp), port=ports.smtp),
         Stack.isolated(directory / "stack", programs, settings) as stack,
     ):
         server = urlsplit(stack.urls.smtp).netloc
         print(f"store: {store_name}; {mails} mails of {SIZE} octets over {CONNECTIONS} connections")
         accepted, reference = [], []
-        with _process("tests.load.endpoint", str(ports.api), str(arrivals_file), port=ports.api):
+        with servers.module(
+            "tests.load.endpoint", str(ports.api), str(arrivals_file), port=ports.api
+        ):
             recipient = asyncio.run(_webhook(stack, f"http://127.0.0.1:{ports.api}/"))
             for _ in range(rounds):
                 reference.append(_burst(f"127.0.0.1:{ports.smtp}", recipient, mails))
                 accepted.append(_burst(server, recipient, mails))
                 _drained(stack)
         delivered = _delivered_per_second(_arrivals(arrivals_file), rounds, mails)
-        with _process("tests.load.endpoint", str(ports.api), str(arrivals_file), port=ports.api):
+        with servers.module(
+            "tests.load.endpoint", str(ports.api), str(arrivals_file), port=ports.api
+        ):
             rate = statistics.median(delivered) / 2
             asyncio.run(send_paced(server, SENDER, recipient, SIZE, rate, int(rate * 10)))
             _drained(stack)
@@ -159,46 +156,6 @@ def _count(stack: Stack, service: str, metric: str) -> float:
 async def _webhook(stack: Stack, target: str) -> str:
     async with open_user(stack.urls.api) as user:
         return str((await user.webhook(target))["address"])
-
-
-@contextmanager
-def _store(directory: Path) -> Iterator[tuple[str, dict[str, str], list[str]]]:
-    """Start secantusd-rs where it is at hand; yield name, settings and programs of the stack."""
-    if not SECANTUSD_RS.exists():
-        yield "embedded", {}, list(ALL)
-        return
-    port = Ports.free().store
-    storage = directory / "secantusd"
-    storage.mkdir()
-    options = ["--host", "127.0.0.1", "--port", str(port), "--storage-path", str(storage)]
-    options += ["--standalone", "--sync-on-commit", "--cache-size", "256M"]
-    with _started([str(SECANTUSD_RS), *options], port):
-        settings = {"CONDUIT_MONGODB_URL": f"mongodb://127.0.0.1:{port}"}
-        yield "secantusd-rs", settings, [name for name in ALL if name != "store"]
-
-
-@contextmanager
-def _process(module: str, *arguments: str, port: int) -> Iterator[None]:
-    with _started([sys.executable, "-m", module, *arguments], port):
-        yield
-
-
-@contextmanager
-def _started(command: list[str], port: int) -> Iterator[None]:
-    """Run a server until the end of the block; it must answer within ten seconds."""
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=os.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    probe, deadline = probes.tcp(port), time.monotonic() + 10
-    try:
-        while probe():
-            if time.monotonic() > deadline or process.poll() is not None:
-                sys.exit(f"{command[0]} does not answer on port {port}")
-            time.sleep(0.05)
-        yield
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=30)
 
 
 if __name__ == "__main__":

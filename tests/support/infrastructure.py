@@ -66,8 +66,9 @@ class Broker:
         """Have it running again, whatever a test did to it."""
         if self._state() == "STOPPED":
             self._stack.start_program("rabbitmq")
-        if self._state() == "RUNNING":
-            self.thaw()
+        # It may be frozen in its first second too, when it is only starting for the supervisor.
+        self._wait_for_state("STARTING", "RUNNING")
+        self.thaw()
         self.wait_ready()
 
     def _wait_until_queues_are_durable(self) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from aio_pika.abc import AbstractIncomingMessage
@@ -46,6 +46,7 @@ class Mailroom:
         self.logs = DeliveryLogs(store, timedelta(days=30))
         self.messages = Messages(store, timedelta(days=3))
         self._deliveries = store.collection("deliveries")
+        self._chunks = store.collection("messages")
 
     async def webhook(
         self, target_url: str, *, headers: dict[str, str] | None = None, **fields: Any
@@ -67,6 +68,18 @@ class Mailroom:
         )
         await self.webhooks.insert(webhook)
         return webhook
+
+    async def rotate(self, webhook: Webhook, secret: str, until: datetime) -> Webhook:
+        """Give a webhook a new secret, the old one being good until this moment."""
+        return await self.webhooks.replace(
+            webhook.model_copy(
+                update={
+                    "secret": self._box.seal(secret, webhook.id),
+                    "previous_secret": webhook.secret,
+                    "previous_secret_until": until,
+                }
+            )
+        )
 
     async def accept(
         self, webhook: Webhook, raw: bytes = MAIL, *, stored: bool = False
@@ -128,7 +141,15 @@ class Mailroom:
 
     async def delivery(self, event: MailAccepted) -> dict[str, Any] | None:
         """Return the record of a delivery."""
-        return await self._deliveries.find_one({"_id": event.delivery_id})
+        return await self.delivery_of(event.delivery_id)
+
+    async def delivery_of(self, delivery_id: str) -> dict[str, Any] | None:
+        """Return the record with this id."""
+        return await self._deliveries.find_one({"_id": delivery_id})
+
+    async def chunks(self, event: MailAccepted) -> list[dict[str, Any]]:
+        """Return the documents in which an event's mail is kept."""
+        return await self._chunks.find({"_id": {"$regex": f"^{event.message_id}:"}}).to_list(None)
 
     async def dead(self, event: MailAccepted) -> MailAccepted:
         """Return the event from the dead-letter queue once it is there."""

@@ -34,6 +34,8 @@ class MailAccepted:
     `raw` is the mail, or None when it is kept in the store under `message_id`, being too large for
     the bus. `attempt` is the number of the next attempt, counted from 1, which is made no earlier
     than `not_before`. `paced` tells that the webhook's rate limit has given out `not_before`.
+    `replay_of` is the delivery that the mail first came with, when its owner had it sent again.
+    `shared` tells that the mail is on its way to other accounts too; where it is not known, it may.
     """
 
     KIND: ClassVar[str] = "mail.accepted"
@@ -49,6 +51,8 @@ class MailAccepted:
     attempt: int = 1
     not_before: datetime | None = None
     paced: bool = False
+    replay_of: str | None = None
+    shared: bool = True
 
     def by_reference(self) -> "MailAccepted":
         """The event of a mail that is kept in the store."""
@@ -92,7 +96,34 @@ class DomainChecked:
     taken: bool = False
 
 
-Event = MailAccepted | DomainCheckRequested | DomainChecked
+@dataclass(frozen=True, slots=True)
+class SimulationRequested:
+    """Call this webhook with a mail that nobody sent, within `timeout` seconds."""
+
+    KIND: ClassVar[str] = "simulation.requested"
+    VERSION: ClassVar[int] = 1
+
+    webhook_id: str
+    sender: str
+    subject: str
+    text: str
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationDone:
+    """What became of the call, as the delivery log has it. `error` None: the endpoint took it."""
+
+    KIND: ClassVar[str] = "simulation.done"
+    VERSION: ClassVar[int] = 1
+
+    webhook_id: str
+    http_status: int | None
+    error: str | None
+    duration_ms: int
+
+
+Event = MailAccepted | DomainCheckRequested | DomainChecked | SimulationRequested | SimulationDone
 
 
 def encode(event: Event) -> Packet:
@@ -140,5 +171,12 @@ def _known(kind: type[Event | Envelope], values: dict[str, Any]) -> dict[str, An
 
 
 _KINDS: dict[str, type[Event]] = {
-    kind.KIND: kind for kind in (MailAccepted, DomainCheckRequested, DomainChecked)
+    kind.KIND: kind
+    for kind in (
+        MailAccepted,
+        DomainCheckRequested,
+        DomainChecked,
+        SimulationRequested,
+        SimulationDone,
+    )
 }

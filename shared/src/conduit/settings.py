@@ -7,7 +7,7 @@ import re
 import sys
 from base64 import b64decode
 from datetime import timedelta
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from types import NoneType
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -35,7 +35,7 @@ _AMQP = TypeAdapter(AmqpDsn)
 _MONGODB = TypeAdapter(MongoDsn)
 
 
-def _items(value: object) -> object:
+def items(value: object) -> object:
     """Split a comma-separated variable; an empty one is an empty list."""
     if isinstance(value, str):
         return tuple(item.strip() for item in value.split(",") if item.strip())
@@ -43,21 +43,25 @@ def _items(value: object) -> object:
 
 
 def _networks(value: object) -> object:
-    items = _items(value)
-    return tuple(ip_network(i) for i in items) if isinstance(items, tuple) else items
+    found = items(value)
+    return tuple(ip_network(i) for i in found) if isinstance(found, tuple) else found
 
 
-def _host_and_port(value: str) -> str:
+def _address_and_port(value: str) -> str:
     host, _, port = value.rpartition(":")
-    if not host or not _port.fullmatch(port) or not 0 < int(port) < 65536:
-        raise ValueError(f"{value!r} is not host:port")
+    try:
+        ip_address(host.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        port = ""
+    if not _port.fullmatch(port) or not 0 < int(port) < 65536:
+        raise ValueError(f"{value!r} is not an IP address and a port, as 192.0.2.53:53")
     return value
 
 
 def _keys(value: object) -> object:
     """Read `id:base64` pairs into a dictionary that keeps their order."""
-    items = _items(value)
-    return dict(map(_key, items)) if isinstance(items, tuple) else items
+    found = items(value)
+    return dict(map(_key, found)) if isinstance(found, tuple) else found
 
 
 def _key(item: str) -> tuple[str, bytes]:
@@ -80,11 +84,11 @@ def _url(adapter: TypeAdapter[Any]) -> AfterValidator:
 
 
 Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
-HostsAndPorts = Annotated[
-    tuple[Annotated[str, AfterValidator(_host_and_port)], ...], NoDecode, BeforeValidator(_items)
+AddressesAndPorts = Annotated[
+    tuple[Annotated[str, AfterValidator(_address_and_port)], ...], NoDecode, BeforeValidator(items)
 ]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Delays = Annotated[tuple[Seconds, ...], NoDecode, BeforeValidator(_items)]
+Delays = Annotated[tuple[Seconds, ...], NoDecode, BeforeValidator(items)]
 Keys = Annotated[dict[str, SecretBytes], NoDecode, BeforeValidator(_keys), Field(min_length=1)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -142,8 +146,10 @@ class StoreSettings(ConduitSettings):
     log_retention_days: Annotated[int, Field(ge=1)] = Field(
         default=30, description="Days that deliveries and their logs are kept."
     )
-    message_retention_days: Annotated[int, Field(ge=1)] = Field(
-        default=3, description="Days that a mail too large for the bus is kept in the store."
+    message_retention_days: Annotated[int, Field(ge=0)] = Field(
+        default=3,
+        description="Days that accepted mails are kept, to be looked at and replayed; 0: not at "
+        "all. A mail too large for the bus stays until some days after its last attempt.",
     )
 
     @property
@@ -153,7 +159,7 @@ class StoreSettings(ConduitSettings):
 
     @property
     def message_retention(self) -> timedelta:
-        """How long a mail too large for the bus is kept."""
+        """How long accepted mails are kept."""
         return timedelta(days=self.message_retention_days)
 
 
@@ -169,8 +175,9 @@ class SecretSettings(ConduitSettings):
 class DnsSettings(ConduitSettings):
     """Which resolvers answer."""
 
-    dns_servers: HostsAndPorts = Field(
-        default=(), description="Resolvers as host:port, comma-separated; empty: the system's."
+    dns_servers: AddressesAndPorts = Field(
+        default=(),
+        description="Resolvers as address:port, comma-separated; empty: the system's.",
     )
 
 

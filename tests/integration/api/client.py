@@ -124,6 +124,14 @@ class User:
         body = {"target_url": "https://example.com/hook"} | fields
         return (await self.client.post("/webhooks", body)).expect(201)
 
+    async def new_policy(self, **fields: object) -> Any:
+        """Make an SMTP policy and return it."""
+        return (await self.client.post("/smtp-policies", {"name": "office"} | fields)).expect(201)
+
+    async def new_token(self, **fields: object) -> Any:
+        """Make an API token and return it, its secret included."""
+        return (await self.client.post("/api-tokens", {"name": "ci"} | fields)).expect(201)
+
     async def new_domain(self, name: str | None = None) -> Any:
         """Claim a domain and return the claim."""
         body = {"name": name or f"{uuid4().hex}.example.com"}

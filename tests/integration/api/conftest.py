@@ -11,24 +11,37 @@ from aiohttp import ClientSession, TCPConnector
 from conduit.bus.connection import open_bus
 from conduit.settings import BusSettings, StoreSettings
 from conduit.store.connection import Store, open_store
+from conduit.store.deliveries import Deliveries
 from conduit.store.delivery_logs import DeliveryLogs
 from conduit.store.domains import Domains
+from conduit.store.messages import Messages
 from conduit_local.stack import Stack
 from tests.integration.api.client import Client, User, new_address, new_email
+from tests.integration.api.dispatcher import Dispatcher
+from tests.integration.api.mail import Mail
+from tests.integration.api.mailbox import Mailbox
 from tests.integration.api.verifier import Verifier
 
 SIGN_INS_PER_ADDRESS = 8
 SIGN_INS_PER_ACCOUNT = 12
 SIGN_UPS_PER_ADDRESS = 5
-REFRESHES_PER_ACCOUNT = 6
+REFRESHES_PER_ACCOUNT = 60
+SIMULATIONS_PER_ACCOUNT = 5
 STORE_TIMEOUT = 2
+BODY_TIMEOUT = 2
+PAGE_ORIGIN = "https://app.example.com"
+PROXY = "127.255.0.1"  # no other client has it
 
 SETTINGS = {
     "CONDUIT_API_SIGN_INS_PER_ADDRESS": str(SIGN_INS_PER_ADDRESS),
     "CONDUIT_API_SIGN_INS_PER_ACCOUNT": str(SIGN_INS_PER_ACCOUNT),
     "CONDUIT_API_SIGN_UPS_PER_ADDRESS": str(SIGN_UPS_PER_ADDRESS),
     "CONDUIT_API_REFRESHES_PER_ACCOUNT": str(REFRESHES_PER_ACCOUNT),
+    "CONDUIT_API_SIMULATIONS_PER_ACCOUNT": str(SIMULATIONS_PER_ACCOUNT),
     "CONDUIT_STORE_TIMEOUT": str(STORE_TIMEOUT),
+    "CONDUIT_API_BODY_TIMEOUT": str(BODY_TIMEOUT),
+    "CONDUIT_API_CORS_ORIGINS": f"https://other.example.com,{PAGE_ORIGIN}",
+    "CONDUIT_TRUSTED_PROXIES": f"192.0.2.0/24,{PROXY}",
     "CONDUIT_EGRESS_ALLOW_HTTP": "false",
 }
 
@@ -82,6 +95,12 @@ async def user(new_user: NewUser) -> User:
     return await new_user()
 
 
+@pytest.fixture
+def mailbox(stack: Stack) -> Mailbox:
+    """The mails that Conduit has sent."""
+    return Mailbox(stack.data_dir / "mail")
+
+
 @pytest.fixture(scope="session")
 def residents() -> list[User]:
     """Whoever is there for the whole session."""
@@ -114,6 +133,23 @@ def domains(store: Store) -> Domains:
 def logs(store: Store) -> DeliveryLogs:
     """The delivery logs in the service's store."""
     return DeliveryLogs(store, timedelta(days=30))
+
+
+@pytest.fixture
+def mail(store: Store, logs: DeliveryLogs) -> Mail:
+    """What a dispatcher leaves of the mails that it handled."""
+    return Mail(Deliveries(store, timedelta(days=30)), logs, Messages(store, timedelta(days=3)))
+
+
+@pytest.fixture
+async def dispatcher(stack: Stack) -> AsyncIterator[Dispatcher]:
+    """A dispatcher on the service's bus that says what a test tells it."""
+    async with open_bus(BusSettings(amqp_url=stack.urls.amqp)) as bus:
+        dispatcher = Dispatcher(bus)
+        await dispatcher.start()
+        yield dispatcher
+        async with asyncio.timeout(10):
+            await dispatcher.stop()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from conduit.model.delivery import Attempt, Result
 from conduit.model.ids import Prefix, new_id
 from conduit.model.record import utc_now
 from conduit.store.delivery_logs import DeliveryLogs
+from conduit.store.mail_filter import COUNTED
 from tests.integration.api.client import User
 
 NOWHERE = "log_01arz3ndektsv4rrffq69g5fav"
@@ -55,6 +56,8 @@ async def test_an_attempt_is_told(resident: User, logs: DeliveryLogs) -> None:
         "webhook_id": webhook["id"],
         "delivery_id": attempt.delivery_id,
         "attempt": 1,
+        "status": "delivered",
+        "simulated": False,
         "smtp_message_id": "<1@example.com>",
         "sender": "sender@example.com",
         "http_status": 200,
@@ -152,3 +155,68 @@ async def test_what_is_not_there_is_not_found(resident: User) -> None:
         f"/webhooks/wh_1/logs/{NOWHERE}",
     ):
         assert (await resident.client.get(path)).failure == (404, "not_found")
+
+
+async def test_entries_are_filtered(resident: User, logs: DeliveryLogs) -> None:
+    webhook = await resident.new_webhook()
+    attempts = [
+        new_attempt(webhook["id"], 40),
+        new_attempt(webhook["id"], 30, result=Result.TRANSIENT, sender=""),
+        new_attempt(webhook["id"], 20, result=Result.PERMANENT, smtp_message_id="<2@b>"),
+        new_attempt(webhook["id"], 10, result=Result.GONE),
+    ]
+    await logs.add(attempts)
+
+    async def found(**filters: str) -> list[int]:
+        reply = await resident.client.get(f"/webhooks/{webhook['id']}/logs", params=filters)
+        assert reply.headers["X-Total-Count"] == str(len(reply.expect(200)))
+        ids = [attempt.id for attempt in attempts]
+        return [ids.index(entry["id"]) for entry in reply.json]
+
+    assert await found() == [3, 2, 1, 0]
+    assert await found(status="delivered") == [0]
+    assert await found(status="failed") == [3, 2, 1]
+    assert await found(status="transient") == [1]
+    assert await found(status="permanent") == [2]
+    assert await found(status="gone") == [3]
+    assert await found(sender="") == [1]
+    assert await found(sender="nobody@example.com") == []
+    assert await found(message_id="2@b") == await found(message_id="<2@b>") == [2]
+    moment = attempts[2].attempted_at.isoformat()
+    assert await found(**{"from": moment}) == [3, 2]
+    assert await found(to=moment) == [1, 0]
+    assert await found(status="failed", to=moment) == [1]
+
+
+async def test_links_keep_the_filters(resident: User, logs: DeliveryLogs) -> None:
+    webhook = await resident.new_webhook()
+    await logs.add([new_attempt(webhook["id"], sender='a+b"<>@example.com') for _ in range(3)])
+    path = f"/webhooks/{webhook['id']}/logs"
+    filters = {"sender": 'a+b"<>@example.com', "page_size": "1", "page": "2"}
+    reply = await resident.client.get(path, params=filters)
+    root = resident.client.base.removesuffix("/api/v1")
+    assert set(links(reply.headers)) == {"first", "prev", "next", "last"}
+    for url in links(reply.headers).values():
+        assert len((await resident.client.get(root + url)).expect(200)) == 1
+
+
+@pytest.mark.parametrize("query", ["status=ok", "status=", "from=1", "to=2026-01-01T00:00:00"])
+async def test_wrong_filters_are_refused(resident: User, query: str) -> None:
+    webhook = await resident.new_webhook()
+    reply = await resident.client.get(f"/webhooks/{webhook['id']}/logs?{query}")
+    assert reply.failure == (422, "validation_error")
+
+
+async def test_what_is_counted_and_paged_is_bounded(resident: User, logs: DeliveryLogs) -> None:
+    webhook = await resident.new_webhook()
+    attempts = [new_attempt(webhook["id"], minutes_ago=number) for number in range(COUNTED + 50)]
+    for start in range(0, len(attempts), 1000):
+        await logs.add(attempts[start : start + 1000])
+    path = f"/webhooks/{webhook['id']}/logs?page_size=100"
+    last = await resident.client.get(f"{path}&page={COUNTED // 100}")
+    assert last.headers["X-Total-Count"] == str(COUNTED)
+    assert len(last.expect(200)) == 100
+    assert "next" not in links(last.headers)
+    assert (await resident.client.get(f"{path}&page={COUNTED // 100 + 1}")).expect(200) == []
+    older = await resident.client.get(f"{path}&to={last.json[-1]['attempted_at']}")
+    assert len(older.expect(200)) == 50

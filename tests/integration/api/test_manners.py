@@ -29,7 +29,7 @@ async def test_unknown_paths_are_errors_in_json(client: Client) -> None:
 async def test_a_wrong_method_is_told_the_right_ones(client: Client) -> None:
     reply = await client.send("PATCH", "/webhooks")
     assert reply.failure == (405, "method_not_allowed")
-    assert reply.headers["Allow"] == "GET, HEAD, POST"
+    assert reply.headers["Allow"] == "GET, HEAD, OPTIONS, POST"
 
 
 async def test_a_head_is_a_get_without_a_body(resident: User) -> None:

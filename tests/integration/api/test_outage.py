@@ -25,15 +25,16 @@ def assert_unavailable(reply: Reply) -> None:
     assert int(reply.headers["Retry-After"]) > 0
 
 
-async def test_without_the_broker_only_verification_is_unavailable(
+async def test_without_the_broker_only_what_others_must_do_is_unavailable(
     resident: User, stack: Stack
 ) -> None:
     claim = await resident.new_domain()
     with stopped(stack, "rabbitmq"):
         begun = time.monotonic()
         assert_unavailable(await resident.client.post(f"/domains/{claim['id']}/verify"))
+        webhook = await resident.new_webhook()
+        assert_unavailable(await resident.client.post(f"/webhooks/{webhook['id']}/simulate"))
         assert time.monotonic() - begun < 2
-        await resident.new_webhook()
 
 
 async def test_without_the_store_all_is_unavailable_and_then_it_is_back(

@@ -31,10 +31,12 @@ def environment(ports: Ports, **changes: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def service(variables: Mapping[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
+async def service(
+    variables: Mapping[str, str], log: int = asyncio.subprocess.PIPE
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run the service; it is killed if the test has not ended it."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "conduit_api", env=variables, stderr=asyncio.subprocess.PIPE
+        sys.executable, "-m", "conduit_api", env=variables, stderr=log
     )
     try:
         yield process
@@ -81,23 +83,35 @@ async def test_without_its_neighbours_the_service_waits_and_stops_when_told() ->
     assert '"event":"service.stopped"' in errors
 
 
+async def answers(http: ClientSession, url: str) -> bool:
+    try:
+        async with http.get(url) as response:
+            return response.status == 200
+    except ClientConnectionError:
+        return False
+
+
+def neighbours(stack: Stack) -> dict[str, str]:
+    return {"CONDUIT_MONGODB_URL": stack.urls.mongodb, "CONDUIT_AMQP_URL": stack.urls.amqp}
+
+
+@asynccontextmanager
+async def serving(stack: Stack, **changes: str) -> AsyncIterator[str]:
+    """Run another API service of the stack, with these settings; yield the URL of its document."""
+    ports = Ports.free()
+    url = f"http://{LOOPBACK}:{ports.api}/api/v1/openapi.json"
+    variables = environment(ports, **neighbours(stack), **changes)
+    async with service(variables, asyncio.subprocess.DEVNULL), ClientSession() as http:
+        await eventually(lambda: answers(http, url), what="the API")
+        yield url
+
+
 async def test_the_stop_does_not_wait_for_idle_connections(stack: Stack) -> None:
     ports = Ports.free()
-    neighbours = {
-        "CONDUIT_MONGODB_URL": stack.urls.mongodb,
-        "CONDUIT_AMQP_URL": stack.urls.amqp,
-    }
     url = f"http://{LOOPBACK}:{ports.api}/api/v1/openapi.json"
-
-    async def answers(http: ClientSession) -> bool:
-        try:
-            async with http.get(url) as response:
-                return response.status == 200
-        except ClientConnectionError:
-            return False
-
-    async with service(environment(ports, **neighbours)) as process, ClientSession() as http:
-        await eventually(lambda: answers(http), what="the API")
+    variables = environment(ports, **neighbours(stack))
+    async with service(variables) as process, ClientSession() as http:
+        await eventually(lambda: answers(http, url), what="the API")
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(5):
             code, errors = await ended(process)

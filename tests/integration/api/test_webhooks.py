@@ -2,11 +2,16 @@
 
 import asyncio
 import re
+import time
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from conduit.model.audit import Action
+from conduit.model.record import utc_now
+from conduit.store.audit_log import AuditLog
 from conduit.store.connection import Store
 from conduit.store.domains import Domains
 from conduit.store.webhooks import Webhooks
@@ -15,6 +20,7 @@ from tests.integration.api.conftest import NewUser
 from tests.integration.api.verifier import verify
 
 URL = "https://example.com/hook"
+NO_POLICY = "pol_01arz3ndektsv4rrffq69g5fav"
 NOWHERE = "/webhooks/wh_01arz3ndektsv4rrffq69g5fav"
 
 
@@ -36,6 +42,7 @@ async def test_a_url_is_enough_for_a_webhook(resident: User) -> None:
         "active",
         "custom_headers",
         "rate_limit",
+        "delivery_mode",
         "created_at",
         "updated_at",
     }
@@ -45,6 +52,7 @@ async def test_a_url_is_enough_for_a_webhook(resident: User) -> None:
     assert webhook["active"] is True
     assert webhook["rate_limit"] == 0
     assert webhook["custom_headers"] == {}
+    assert webhook["delivery_mode"] == "queued"
     assert re.fullmatch(r"whsec_[A-Za-z0-9+/]{43}=", webhook["secret"])
 
 
@@ -56,6 +64,9 @@ async def test_all_fields_are_kept(resident: User, domain: str) -> None:
         "active": False,
         "custom_headers": {"Authorization": "Bearer s3cret", "X-Env": "test"},
         "rate_limit": 60,
+        "payload_template": '{"subject": {{toJson .Subject}}}',
+        "delivery_mode": "queued",
+        "smtp_security_policy_id": (await resident.new_policy())["id"],
     }
     webhook = (await resident.client.post("/webhooks", fields)).expect(201)
     expected = fields | {"address": f"alerts+x@{domain}"}
@@ -78,6 +89,7 @@ async def test_secrets_are_sealed_in_the_store(resident: User, store: Store) -> 
     [
         ({"target_url": "http://example.com/"}, (422, "invalid_target_url")),
         ({"target_url": "https://user:pass@example.com/"}, (422, "invalid_target_url")),
+        ({"target_url": "https://169.254.169.254/"}, (422, "invalid_target_url")),
         ({"target_url": 1}, (422, "validation_error")),
         ({"address": "nobody"}, (422, "invalid_address")),
         ({"address": "a@b@example.com"}, (422, "invalid_address")),
@@ -95,12 +107,23 @@ async def test_secrets_are_sealed_in_the_store(resident: User, store: Store) -> 
         ({"custom_headers": {"X-A": "1\r\nX-B: 2"}}, (422, "invalid_custom_headers")),
         ({"custom_headers": {"X-A": 1}}, (422, "validation_error")),
         ({"custom_headers": ["X-A"]}, (422, "validation_error")),
-        ({"payload_template": "{}"}, (422, "payload_template_not_available")),
+        ({"payload_template": "{{"}, (422, "invalid_payload_template")),
+        ({"payload_template": "{{nothing}}"}, (422, "invalid_payload_template")),
+        ({"payload_template": "no JSON"}, (422, "invalid_payload_template")),
+        ({"payload_template": '{"text": "{{.Text}}"}'}, (422, "invalid_payload_template")),
+        ({"payload_template": "x" * 65_537}, (422, "invalid_payload_template")),
+        ({"payload_template": {}}, (422, "validation_error")),
         ({"rate_limit": -1}, (422, "validation_error")),
         ({"rate_limit": "1"}, (422, "validation_error")),
         ({"rate_limit": True}, (422, "validation_error")),
         ({"rate_limit": 10**30}, (422, "validation_error")),
+        ({"delivery_mode": "sync"}, (422, "delivery_mode_not_available")),
+        ({"delivery_mode": "sync_then_queued"}, (422, "delivery_mode_not_available")),
+        ({"delivery_mode": "never"}, (422, "validation_error")),
+        ({"delivery_mode": None}, (422, "validation_error")),
         ({"smtp_security_policy_id": "pol_1"}, (422, "smtp_security_policy_not_found")),
+        ({"smtp_security_policy_id": NO_POLICY}, (422, "smtp_security_policy_not_found")),
+        ({"smtp_security_policy_id": None}, (422, "validation_error")),
         ({"id": "wh_1"}, (422, "unknown_field")),
     ],
 )
@@ -175,6 +198,9 @@ async def test_an_update_with_everything_changes_everything(resident: User, doma
         "active": False,
         "custom_headers": {"X-B": "2"},
         "rate_limit": 7,
+        "payload_template": "{{toJson .}}",
+        "delivery_mode": "queued",
+        "smtp_security_policy_id": (await resident.new_policy())["id"],
     }
     path = f"/webhooks/{webhook['id']}"
     updated = (await resident.client.put(path, changes)).expect(200)
@@ -195,7 +221,193 @@ async def test_what_was_read_may_be_sent_back(resident: User) -> None:
     (await resident.client.put(f"/webhooks/{webhook['id']}", body)).expect(200)
 
 
+async def test_a_template_is_checked_and_its_mistake_told_with_the_line(resident: User) -> None:
+    body = {"target_url": URL, "payload_template": '{\n  "from": {{toJson .From}},\n  {{end}}\n}'}
+    reply = await resident.client.post("/webhooks", body)
+    assert reply.failure == (422, "invalid_payload_template")
+    assert "line 3: unexpected {{end}}" in reply.json["error"]
+
+
+async def test_an_empty_template_brings_back_conduits_own_json(resident: User) -> None:
+    webhook = await resident.new_webhook(payload_template="{{toJson .Subject}}")
+    assert webhook["payload_template"] == "{{toJson .Subject}}"
+    path = f"/webhooks/{webhook['id']}"
+    kept = (await resident.client.put(path, {"active": False})).expect(200)
+    assert kept["payload_template"] == webhook["payload_template"]
+    cleared = (await resident.client.put(path, {"payload_template": ""})).expect(200)
+    assert "payload_template" not in cleared
+
+
+async def test_a_template_that_never_ends_holds_up_nobody(resident: User) -> None:
+    endless = "{{range 1000}}{{range 1000}}{{range 1000}}1{{end}}{{end}}{{end}}"
+    body = {"target_url": URL, "payload_template": endless}
+    begun = time.monotonic()
+    refused, fine = await asyncio.gather(
+        resident.client.post("/webhooks", body), resident.client.get("/accounts/me")
+    )
+    assert refused.failure == (422, "invalid_payload_template")
+    assert fine.status == 200
+    assert time.monotonic() - begun < 10
+
+
+async def test_a_policy_is_attached_changed_and_detached(resident: User) -> None:
+    one, other = await resident.new_policy(), await resident.new_policy()
+    webhook = await resident.new_webhook(smtp_security_policy_id=one["id"])
+    path = f"/webhooks/{webhook['id']}"
+
+    async def policy_after(**changes: object) -> str | None:
+        (await resident.client.put(path, changes)).expect(200)
+        policy: str | None = (await resident.client.get(path)).json.get("smtp_security_policy_id")
+        return policy
+
+    assert await policy_after(active=True) == one["id"]
+    assert await policy_after(clear_security_policy=False) == one["id"]
+    assert await policy_after(smtp_security_policy_id=other["id"]) == other["id"]
+    assert await policy_after(clear_security_policy=True, smtp_security_policy_id="") is None
+
+
+async def test_a_policy_is_not_attached_and_detached_at_once(resident: User) -> None:
+    policy = await resident.new_policy()
+    webhook = await resident.new_webhook(smtp_security_policy_id=policy["id"])
+    both = {"smtp_security_policy_id": policy["id"], "clear_security_policy": True}
+    path = f"/webhooks/{webhook['id']}"
+    reply = await resident.client.put(path, both)
+    assert reply.failure == (422, "contradictory_fields")
+    assert (await resident.client.get(path)).json["smtp_security_policy_id"] == policy["id"]
+
+
+async def test_a_policy_of_another_account_cannot_be_attached(
+    resident: User, new_user: NewUser
+) -> None:
+    policy = await (await new_user()).new_policy()
+    body = {"target_url": URL, "smtp_security_policy_id": policy["id"]}
+    created = await resident.client.post("/webhooks", body)
+    assert created.failure == (422, "smtp_security_policy_not_found")
+
+
+async def test_a_policy_that_is_deleted_meanwhile_is_not_attached(
+    resident: User,
+) -> None:
+    for _ in range(10):
+        policy = await resident.new_policy()
+        body = {"target_url": URL, "smtp_security_policy_id": policy["id"]}
+        created, deleted = await asyncio.gather(
+            resident.client.post("/webhooks", body),
+            resident.client.delete(f"/smtp-policies/{policy['id']}"),
+        )
+        assert (created.status, deleted.status) in {(201, 409), (422, 204), (422, 409)}
+
+
+async def test_a_rotation_gives_a_new_secret_and_keeps_the_old_for_a_day(
+    resident: User, store: Store
+) -> None:
+    webhook = await resident.new_webhook(rate_limit=5)
+    path = f"/webhooks/{webhook['id']}"
+    rotated = (await resident.client.post(f"{path}/rotate-secret")).expect(200)
+    assert re.fullmatch(r"whsec_[A-Za-z0-9+/]{43}=", rotated["secret"])
+    assert rotated["secret"] != webhook["secret"]
+    changing = ("secret", "updated_at")
+    for one in (webhook, rotated):
+        one["told"] = [one.pop(name) for name in changing]
+    assert rotated | {"told": None} == webhook | {"told": None}
+    assert "secret" not in (await resident.client.get(path)).json
+    kept = await Webhooks(store).of_id(webhook["id"])
+    assert kept is not None
+    assert kept.previous_secret_until is not None
+    lasting = kept.previous_secret_until - utc_now()
+    assert timedelta(hours=23, minutes=59) < lasting <= timedelta(hours=24)
+    assert len(kept.signing_secrets(utc_now())) == 2
+    assert len(kept.signing_secrets(kept.previous_secret_until)) == 1
+    assert rotated["told"][0] not in kept.model_dump_json()
+
+
+async def test_a_secret_of_ones_own_replaces_all_others_at_once(
+    resident: User, store: Store
+) -> None:
+    webhook = await resident.new_webhook()
+    path = f"/webhooks/{webhook['id']}"
+    (await resident.client.post(f"{path}/rotate-secret")).expect(200)
+    (await resident.client.put(path, {"secret": "fedcba9876543210"})).expect(200)
+    kept = await Webhooks(store).of_id(webhook["id"])
+    assert kept is not None
+    assert len(kept.signing_secrets(utc_now())) == 1
+
+
+async def test_a_new_owner_of_a_domain_gets_the_addresses_of_the_former_one(
+    new_user: NewUser, domains: Domains
+) -> None:
+    former, owner = await new_user(), await new_user()
+    claim = await former.new_domain()
+    name = claim["name"]
+    claims = [claim, await owner.new_domain(name)]
+    await verify(domains, claim["id"])
+    leftover = await former.new_webhook(address=f"alerts@{name}")
+    body = {"target_url": URL, "address": f"alerts@{name}"}
+
+    await verify(domains, claims[0]["id"], verified=False)
+    assert (await owner.client.post("/webhooks", body)).failure == (422, "domain_not_verified")
+
+    await verify(domains, claims[1]["id"])
+    taken = (await owner.client.post("/webhooks", body)).expect(201)
+    assert taken["address"] == f"alerts@{name}"
+    left = (await former.client.get(f"/webhooks/{leftover['id']}")).expect(200)
+    assert left["address"] == f"webhook-{leftover['id'].removeprefix('wh_')}@incoming.localhost"
+    assert left["target_url"] == leftover["target_url"]
+    again = await former.client.put(f"/webhooks/{leftover['id']}", {"address": f"alerts@{name}"})
+    assert again.failure == (422, "domain_not_verified")
+
+
+async def test_a_former_owner_is_told_of_the_loss_but_not_by_whom(
+    new_user: NewUser, domains: Domains, store: Store
+) -> None:
+    former, owner = await new_user(), await new_user()
+    claims = [await former.new_domain()]
+    name = claims[0]["name"]
+    claims.append(await owner.new_domain(name))
+    await verify(domains, claims[0]["id"])
+    leftover = await former.new_webhook(address=f"alerts@{name}")
+    moving = await owner.new_webhook()
+    await verify(domains, claims[0]["id"], verified=False)
+    await verify(domains, claims[1]["id"])
+    path, change = f"/webhooks/{moving['id']}", {"address": f"alerts@{name}"}
+    assert (await owner.client.put(path, change)).expect(200)["address"] == f"alerts@{name}"
+    entry = (await AuditLog(store).newest(former.id, 1))[0]
+    assert entry.action is Action.WEBHOOK_ADDRESS_LOST
+    assert entry.subject == leftover["id"]
+    assert entry.details == {"address": f"alerts@{name}"}
+    assert (entry.remote_ip, entry.user_agent) == ("", "")
+
+
+async def test_what_changes_security_is_in_the_audit_log(user: User, store: Store) -> None:
+    policy = await user.new_policy()
+    webhook = await user.new_webhook(smtp_security_policy_id=policy["id"])
+    claim = await user.new_domain()
+    path = f"/webhooks/{webhook['id']}"
+    await user.client.put(path, {"active": False})
+    await user.client.post(f"{path}/rotate-secret")
+    await user.client.put(f"/smtp-policies/{policy['id']}", {"name": "home"})
+    await user.client.delete(path)
+    await user.client.delete(f"/smtp-policies/{policy['id']}")
+    await user.client.delete(f"/domains/{claim['id']}")
+    entries = (await AuditLog(store).newest(user.id, 20))[::-1]
+    expected = [
+        (Action.POLICY_CREATED, policy["id"]),
+        (Action.WEBHOOK_CREATED, webhook["id"]),
+        (Action.DOMAIN_CLAIMED, claim["id"]),
+        (Action.WEBHOOK_UPDATED, webhook["id"]),
+        (Action.WEBHOOK_SECRET_ROTATED, webhook["id"]),
+        (Action.POLICY_UPDATED, policy["id"]),
+        (Action.WEBHOOK_DELETED, webhook["id"]),
+        (Action.POLICY_DELETED, policy["id"]),
+        (Action.DOMAIN_DELETED, claim["id"]),
+    ]
+    kinds = ("webhook.", "policy.", "domain.")
+    found = [(entry.action, entry.subject) for entry in entries if entry.action.startswith(kinds)]
+    assert found == expected
+
+
 async def test_parallel_updates_lose_no_field(resident: User) -> None:
+    policy = await resident.new_policy()
     webhook = await resident.new_webhook()
     path = f"/webhooks/{webhook['id']}"
     changes: list[dict[str, object]] = [
@@ -203,6 +415,7 @@ async def test_parallel_updates_lose_no_field(resident: User) -> None:
         {"active": False},
         {"rate_limit": 99},
         {"custom_headers": {"X-A": "1"}},
+        {"smtp_security_policy_id": policy["id"]},
     ]
     replies = await asyncio.gather(*(resident.client.put(path, change) for change in changes * 3))
     assert {reply.status for reply in replies} == {200}
@@ -230,4 +443,7 @@ async def test_an_address_is_free_after_its_webhook_is_deleted(resident: User, d
 async def test_what_is_not_there_is_not_found(resident: User, path: str) -> None:
     assert (await resident.client.get(path)).failure == (404, "not_found")
     assert (await resident.client.put(path, {"active": True})).failure == (404, "not_found")
+    for operation in ("rotate-secret", "simulate"):
+        reply = await resident.client.post(f"{path}/{operation}")
+        assert reply.failure == (404, "not_found")
     assert (await resident.client.delete(path)).failure == (404, "not_found")

@@ -34,8 +34,8 @@ class Verifier:
         return DomainChecked(request.domain_id, self.problem, self.taken)
 
 
-async def verify(domains: Domains, domain_id: str) -> None:
-    """Have a claim verified."""
+async def verify(domains: Domains, domain_id: str, *, verified: bool = True) -> None:
+    """Have a claim verified, or not any more."""
     claim = await domains.of_id(domain_id)
     assert claim is not None
-    await domains.replace(claim.model_copy(update={"verified": True}))
+    await domains.replace(claim.model_copy(update={"verified": verified}))

@@ -13,9 +13,10 @@ from conduit.model.record import utc_now
 from conduit_local.receiver import Answer, Receiver
 from conduit_local.signatures import conduit_is_valid, standard_is_valid
 from conduit_local.stack import Stack
-from tests.support.mailroom import SECRET, Mailroom
+from tests.support.mailroom import MAIL, SECRET, Mailroom
 from tests.support.polling import eventually
 
+NEW_SECRET = "whsec_ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA="
 METADATA = "http://169.254.169.254/latest/meta-data"
 
 
@@ -189,7 +190,8 @@ async def test_a_large_mail_that_is_not_kept_any_more_is_said_so(
 ) -> None:
     webhook = await mailroom.webhook(receiver.url)
     event = (await mailroom.accept(webhook)).by_reference()
-    await receiver.wait_for(1)
+    await mailroom.attempts(webhook, 1)
+    await mailroom.messages.forget([event.message_id])
     await mailroom.publish(event.next_attempt(utc_now()))
     attempts = await mailroom.attempts(webhook, 2)
     assert attempts[-1].error == "the mail is not kept any more"
@@ -266,6 +268,66 @@ async def test_an_event_is_not_handled_before_its_time(
     _, second = await receiver.wait_for(2)
     assert second.at >= due.timestamp()
     assert second.at - first.at < 8
+
+
+async def test_a_template_shapes_the_body(mailroom: Mailroom, receiver: Receiver) -> None:
+    template = '{"text": {{toJson .Subject}}, "by": "{{.From}}"}'
+    webhook = await mailroom.webhook(receiver.url, payload_template=template)
+    event = await mailroom.accept(webhook)
+    [call] = await receiver.wait_for(1)
+    assert call.json() == {"text": "Hello", "by": "ann@example.com"}
+    assert call.headers["Content-Type"] == "application/json"
+    assert call.webhook_id == event.delivery_id
+    assert conduit_is_valid(SECRET, call.headers, call.body)
+    assert standard_is_valid(SECRET, call.headers, call.body)
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        ('{"subject": "{{.Subject}}"}', "not JSON"),
+        ('{\n"x": {{index .To 5}}}', "line 2: "),
+    ],
+)
+async def test_a_mail_that_the_template_cannot_shape_fails_for_good(
+    mailroom: Mailroom, receiver: Receiver, template: str, reason: str
+) -> None:
+    webhook = await mailroom.webhook(receiver.url, payload_template=template)
+    event = await mailroom.accept(webhook, MAIL.replace(b"Hello", b'"Hello"'))
+    [attempt] = await mailroom.attempts(webhook, 1)
+    assert attempt.result is Result.PERMANENT
+    assert attempt.http_status is None
+    assert str(attempt.error).startswith("payload_template: ")
+    assert reason in str(attempt.error)
+    assert receiver.requests == []
+    assert await mailroom.dead(event) == event
+    delivery = await mailroom.delivery(event)
+    assert delivery is not None
+    assert delivery["state"] == DeliveryState.FAILED
+
+
+async def test_a_rotated_secret_signs_beside_the_new_one_for_a_while(
+    mailroom: Mailroom, receiver: Receiver
+) -> None:
+    webhook = await mailroom.webhook(receiver.url)
+    await mailroom.rotate(webhook, NEW_SECRET, utc_now() + timedelta(hours=1))
+    await mailroom.accept(webhook)
+    [call] = await receiver.wait_for(1)
+    assert standard_is_valid(NEW_SECRET, call.headers, call.body)
+    assert standard_is_valid(SECRET, call.headers, call.body)
+    assert conduit_is_valid(NEW_SECRET, call.headers, call.body)
+    assert not conduit_is_valid(SECRET, call.headers, call.body)
+
+
+async def test_a_rotated_secret_signs_no_more_after_its_time(
+    mailroom: Mailroom, receiver: Receiver
+) -> None:
+    webhook = await mailroom.webhook(receiver.url)
+    await mailroom.rotate(webhook, NEW_SECRET, utc_now() - timedelta(seconds=1))
+    await mailroom.accept(webhook)
+    [call] = await receiver.wait_for(1)
+    assert standard_is_valid(NEW_SECRET, call.headers, call.body)
+    assert not standard_is_valid(SECRET, call.headers, call.body)
 
 
 async def test_records_wait_for_a_store_that_is_away(

@@ -11,11 +11,13 @@ from conduit.bus.connection import open_bus
 from conduit.bus.packets import from_message
 from conduit.bus.topology import DELIVERIES
 from conduit.events import MailAccepted, decode
+from conduit.model.domain import Domain, new_verification_token
 from conduit.model.ids import Prefix, new_id
 from conduit.model.record import utc_now
 from conduit.model.webhook import Sealed, Webhook, public_address
 from conduit.settings import BusSettings, StoreSettings
 from conduit.store.connection import Store, open_store
+from conduit.store.domains import Domains
 from conduit.store.messages import Messages
 from conduit.store.webhooks import Webhooks
 from conduit_local.stack import Stack
@@ -99,6 +101,24 @@ async def insert_webhook(store: Store, **fields: object) -> Webhook:
     webhook = Webhook.model_validate(known | fields)
     await Webhooks(store).insert(webhook)
     return webhook
+
+
+async def insert_claim(store: Store, name: str, account_id: str) -> Domain:
+    """Have a domain verified by an account."""
+    now = utc_now()
+    claim = Domain(
+        id=new_id(Prefix.DOMAIN),
+        created_at=now,
+        updated_at=now,
+        account_id=account_id,
+        name=name,
+        verification_token=new_verification_token(),
+        verified=True,
+        verified_at=now,
+        checked_at=now,
+    )
+    await Domains(store).insert(claim)
+    return claim
 
 
 @pytest.fixture

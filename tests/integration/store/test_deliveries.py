@@ -1,73 +1,148 @@
-"""The state of deliveries on every server: the latest attempt's word stands."""
+"""Deliveries on every server: the latest word wins, filters, pages, and what was replayed."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from conduit.model.delivery import Delivery, DeliveryState
+from conduit.model.delivery import Delivery, DeliveryFilter, DeliveryState, MailFilter
+from conduit.model.ids import Prefix, new_id
+from conduit.store import deliveries as module
 from conduit.store.connection import Store
 from conduit.store.deliveries import Deliveries
 
-RETENTION = timedelta(days=30)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+FAILED = DeliveryFilter(state=DeliveryState.FAILED)
+ALL = DeliveryFilter()
 
 
 @pytest.fixture
 def deliveries(store: Store) -> Deliveries:
-    """The collection of deliveries."""
-    return Deliveries(store, RETENTION)
+    """The deliveries."""
+    return Deliveries(store, timedelta(days=30))
 
 
-def delivery(identifier: str, attempts: int, state: DeliveryState) -> Delivery:
-    return Delivery(
-        id=identifier,
-        webhook_id="wh_1",
-        account_id="acc_1",
-        message_id="msg_1",
-        smtp_message_id="<1@example.com>",
-        sender="",
-        recipients=("a@example.com", "b@example.com"),
-        subject="Grüße",
-        size=4096,
-        state=state,
-        attempts=attempts,
-        next_attempt_at=NOON if state is DeliveryState.PENDING else None,
-        received_at=NOON,
-        updated_at=NOON,
+def delivery(minute: int = 0, **changes: Any) -> Delivery:
+    fields: dict[str, Any] = {
+        "id": new_id(Prefix.DELIVERY),
+        "webhook_id": "wh_1",
+        "account_id": "acc_1",
+        "message_id": new_id(Prefix.MESSAGE),
+        "smtp_message_id": f"<{minute}@example.com>",
+        "sender": "sender@example.com",
+        "recipients": ("a@example.org", "b@example.org"),
+        "subject": "ü",
+        "size": 12,
+        "state": DeliveryState.FAILED,
+        "attempts": 1,
+        "next_attempt_at": None,
+        "received_at": NOON + timedelta(minutes=minute),
+        "updated_at": NOON,
+        "helo": "mx.example.com",
+        "remote_ip": "192.0.2.1",
+        "tls": "TLSv1.3",
+    }
+    return Delivery(**fields | changes)
+
+
+async def test_what_was_written_is_found_as_it_was(deliveries: Deliveries) -> None:
+    written = delivery(replay_of="dlv_1", replayed_at=NOON, authenticated_as="u")
+    await deliveries.put([written])
+    assert await deliveries.of_webhook("wh_1", written.id) == written
+    assert await deliveries.of_webhook("wh_2", written.id) is None
+
+
+async def test_the_latest_attempt_wins(deliveries: Deliveries) -> None:
+    second = delivery(attempts=2, state=DeliveryState.DELIVERED)
+    await deliveries.put([second])
+    first = second.model_copy(update={"attempts": 0, "state": DeliveryState.PENDING})
+    await deliveries.put([first])
+    assert await deliveries.of_webhook("wh_1", second.id) == second
+
+
+async def test_what_waited_and_what_is_new_are_written_together(deliveries: Deliveries) -> None:
+    waited = delivery(attempts=0, state=DeliveryState.PENDING)
+    await deliveries.put([waited])
+    tried, new, later = waited.model_copy(update={"attempts": 1}), delivery(), delivery(attempts=3)
+    await deliveries.put([new, tried, later])
+    for each in (new, tried, later):
+        assert await deliveries.of_webhook("wh_1", each.id) == each
+
+
+async def test_records_of_other_versions_are_read(deliveries: Deliveries, store: Store) -> None:
+    written = delivery()
+    await deliveries.put([written])
+    later_fields = ("replay_of", "replayed_at", "helo", "remote_ip", "tls", "authenticated_as")
+    await store.collection("deliveries").update_one(
+        {"_id": written.id}, {"$unset": dict.fromkeys(later_fields, ""), "$set": {"new_field": 1}}
     )
+    found = await deliveries.of_webhook("wh_1", written.id)
+    assert found == written.model_copy(update={"helo": "", "remote_ip": "", "tls": None})
+    assert await deliveries.not_replayed("wh_1", FAILED, None, 10) == [found]
 
 
-async def kept(store: Store, identifier: str) -> dict[str, Any]:
-    document = await store.collection("deliveries").find_one({"_id": identifier})
-    assert document is not None
-    return document
+async def test_pages_have_the_newest_mail_first(deliveries: Deliveries) -> None:
+    written = [delivery(minute) for minute in range(5)]
+    await deliveries.put([*written, delivery(9, webhook_id="wh_2")])
+    newest_first = written[::-1]
+    assert await deliveries.page("wh_1", 1, 3, ALL) == newest_first[:3]
+    assert await deliveries.page("wh_1", 2, 3, ALL) == newest_first[3:]
 
 
-async def test_each_attempt_replaces_the_state_before(store: Store, deliveries: Deliveries) -> None:
-    await deliveries.put([delivery("dlv_1", 1, DeliveryState.PENDING)])
-    await deliveries.put([delivery("dlv_1", 2, DeliveryState.DELIVERED)])
-    document = await kept(store, "dlv_1")
-    assert (document["attempts"], document["state"]) == (2, DeliveryState.DELIVERED)
-    assert document["next_attempt_at"] is None
-    assert document["expires_at"] == NOON + RETENTION
+async def test_filters_are_taken_together(deliveries: Deliveries) -> None:
+    written = [
+        delivery(0),
+        delivery(1, sender=""),
+        delivery(2, state=DeliveryState.DELIVERED),
+        delivery(3),
+    ]
+    await deliveries.put(written)
+
+    async def found(state: DeliveryState | None = None, **mails: Any) -> list[int]:
+        wanted = DeliveryFilter(MailFilter(**mails), state)
+        page = await deliveries.page("wh_1", 1, 10, wanted)
+        assert await deliveries.count("wh_1", wanted) == len(page)
+        return sorted(written.index(each) for each in page)
+
+    one, three = (NOON + timedelta(minutes=minute) for minute in (1, 3))
+    assert await found() == [0, 1, 2, 3]
+    assert await found(DeliveryState.FAILED) == [0, 1, 3]
+    assert await found(sender="") == [1]
+    assert await found(smtp_message_ids=("2@example.com", "<2@example.com>")) == [2]
+    assert await found(since=one, until=three) == [1, 2]
+    assert await found(DeliveryState.FAILED, since=one, until=three) == [1]
+    assert await found(DeliveryState.PENDING) == []
 
 
-async def test_a_late_word_of_an_earlier_attempt_changes_nothing(
-    store: Store, deliveries: Deliveries
+async def test_counting_ends_somewhere(
+    deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await deliveries.put([delivery("dlv_1", 2, DeliveryState.DELIVERED)])
-    await deliveries.put(
-        [
-            delivery("dlv_1", 1, DeliveryState.PENDING),
-            delivery("dlv_2", 1, DeliveryState.PENDING),
-        ]
-    )
-    assert (await kept(store, "dlv_1"))["state"] == DeliveryState.DELIVERED
-    assert (await kept(store, "dlv_2"))["state"] == DeliveryState.PENDING
+    monkeypatch.setattr(module, "COUNTED", 3)
+    await deliveries.put([delivery() for _ in range(5)])
+    assert await deliveries.count("wh_1", ALL) == 3
 
 
-async def test_the_same_attempt_can_be_written_again(store: Store, deliveries: Deliveries) -> None:
-    for _ in range(2):
-        await deliveries.put([delivery("dlv_1", 1, DeliveryState.FAILED)])
-    assert (await kept(store, "dlv_1"))["attempts"] == 1
+async def test_what_was_not_replayed_comes_the_oldest_first(deliveries: Deliveries) -> None:
+    written = [delivery(minute // 2) for minute in range(6)]  # two of each moment
+    oldest_first = sorted(written, key=lambda each: (each.received_at, each.id))
+    await deliveries.put([*written, delivery(0, state=DeliveryState.DELIVERED)])
+    first = await deliveries.not_replayed("wh_1", FAILED, None, 3)
+    assert first == oldest_first[:3]
+    last = first[-1]
+    rest = await deliveries.not_replayed("wh_1", FAILED, (last.received_at, last.id), 9)
+    assert rest == oldest_first[3:]
+
+
+async def test_what_was_replayed_is_not_again(deliveries: Deliveries) -> None:
+    once, other = delivery(0), delivery(1)
+    await deliveries.put([once, other])
+    await deliveries.note_replayed([once.id], NOON)
+    assert await deliveries.not_replayed("wh_1", FAILED, None, 9) == [other]
+    noted = await deliveries.of_webhook("wh_1", once.id)
+    assert noted == once.model_copy(update={"replayed_at": NOON})
+
+
+async def test_deliveries_of_webhooks_are_forgotten(deliveries: Deliveries) -> None:
+    await deliveries.put([delivery(), delivery(webhook_id="wh_2"), delivery(webhook_id="wh_3")])
+    await deliveries.forget(["wh_1", "wh_2"])
+    assert [await deliveries.count(name, ALL) for name in ("wh_1", "wh_2", "wh_3")] == [0, 0, 1]

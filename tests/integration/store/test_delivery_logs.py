@@ -1,11 +1,13 @@
 """The delivery log on every server: batches, repetitions after a crash, pages, counts, expiry."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from conduit.model.delivery import Attempt, Result
+from conduit.model.delivery import Attempt, AttemptFilter, MailFilter, Result
 from conduit.model.ids import Prefix, new_id
+from conduit.store import delivery_logs as module
 from conduit.store.connection import Store
 from conduit.store.delivery_logs import DeliveryLogs
 
@@ -99,3 +101,47 @@ async def test_an_entry_says_when_it_expires(store: Store, logs: DeliveryLogs) -
     document = await store.collection("delivery_logs").find_one({"_id": kept.id})
     assert document is not None
     assert document["expires_at"] == kept.attempted_at + RETENTION
+
+
+async def test_attempts_are_found_by_their_results_and_their_time(logs: DeliveryLogs) -> None:
+    attempts = [
+        attempt(f"dlv_{minute}", minute=minute).model_copy(update={"result": result})
+        for minute, result in enumerate(Result)
+    ]
+    await logs.add(attempts)
+
+    async def found(*results: Result, **mails: Any) -> list[Result]:
+        wanted = AttemptFilter(MailFilter(**mails), results)
+        page = await logs.page("wh_1", 1, 10, wanted)
+        assert await logs.count("wh_1", wanted) == len(page)
+        return [each.result for each in page]
+
+    assert await found(Result.GONE) == [Result.GONE]
+    assert await found(Result.TRANSIENT, Result.GONE) == [Result.GONE, Result.TRANSIENT]
+    since = NOON + timedelta(minutes=2)
+    assert await found(Result.TRANSIENT, Result.GONE, since=since) == [Result.GONE]
+
+
+async def test_counting_ends_somewhere(logs: DeliveryLogs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "COUNTED", 3)
+    await logs.add([attempt(f"dlv_{number}") for number in range(5)])
+    assert await logs.count("wh_1") == 3
+
+
+async def test_the_attempts_of_a_delivery_come_in_order(logs: DeliveryLogs) -> None:
+    attempts = [attempt("dlv_1", number) for number in (3, 1, 2)]
+    await logs.add([*attempts, attempt("dlv_2")])
+    assert [each.number for each in await logs.of_delivery("dlv_1")] == [1, 2, 3]
+
+
+async def test_fields_of_a_newer_version_are_passed_over(store: Store, logs: DeliveryLogs) -> None:
+    kept = attempt("dlv_1")
+    await logs.add([kept])
+    await store.collection("delivery_logs").update_one({"_id": kept.id}, {"$set": {"new": 1}})
+    assert await logs.entry("wh_1", kept.id) == kept
+
+
+async def test_entries_of_webhooks_are_forgotten(logs: DeliveryLogs) -> None:
+    await logs.add([attempt("dlv_1"), attempt("dlv_2", webhook="wh_2")])
+    await logs.forget(["wh_1"])
+    assert [await logs.count(name) for name in ("wh_1", "wh_2")] == [0, 1]

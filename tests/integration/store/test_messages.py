@@ -1,40 +1,88 @@
-"""Mails too large for the bus on every server: whole or not there, and gone by themselves."""
+"""Kept mails on every server: in chunks, in batches, held while needed, and gone when told."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
+from conduit.model.ids import Prefix, new_id
 from conduit.model.message import Message
 from conduit.store.connection import Store
-from conduit.store.messages import CHUNK, Messages
+from conduit.store.messages import CHUNK, UNDER_WAY, Messages
 
+RETENTION = timedelta(days=5)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
 def messages(store: Store) -> Messages:
-    """The collection of messages."""
-    return Messages(store, timedelta(days=3))
+    """The kept mails."""
+    return Messages(store, RETENTION)
 
 
-@pytest.mark.parametrize("size", [1, CHUNK - 1, CHUNK, CHUNK + 1, 25 * 1024 * 1024])
-async def test_a_mail_comes_back_as_it_went_in(messages: Messages, size: int) -> None:
-    raw = (bytes(range(256)) * (size // 256 + 1))[:size]
-    await messages.put(Message("msg_1", NOON, raw))
-    assert await messages.get("msg_1") == raw
+def mail(raw: bytes = b"Subject: a\r\n\r\n\x00\xff") -> Message:
+    return Message(new_id(Prefix.MESSAGE), NOON, raw)
 
 
-async def test_an_unknown_mail_is_not_there(messages: Messages) -> None:
-    assert await messages.get("msg_1") is None
+async def chunks(store: Store, message: Message) -> list[dict[str, Any]]:
+    found = store.collection("messages").find({"_id": {"$regex": f"^{message.id}:"}})
+    return await found.sort([("_id", 1)]).to_list(None)
 
 
-async def test_a_mail_that_has_lost_a_part_is_not_there(store: Store, messages: Messages) -> None:
-    await messages.put(Message("msg_1", NOON, bytes(2 * CHUNK)))
-    await store.collection("messages").delete_one({"_id": "msg_1:1"})
-    assert await messages.get("msg_1") is None
+@pytest.mark.parametrize("size", [0, 1, CHUNK, CHUNK + 1, 2 * CHUNK + 5])
+async def test_a_mail_is_found_octet_for_octet(messages: Messages, size: int) -> None:
+    kept = mail(bytes(range(256)) * (size // 256) + bytes(size % 256))
+    await messages.put(kept)
+    assert await messages.get(kept.id) == kept.raw
 
 
-async def test_every_part_has_its_end(store: Store, messages: Messages) -> None:
-    await messages.put(Message("msg_1", NOON, bytes(2 * CHUNK)))
-    documents = await store.collection("messages").find().to_list(10)
-    assert [document["expires_at"] for document in documents] == [NOON + timedelta(days=3)] * 2
+async def test_a_batch_passes_over_what_is_there(messages: Messages, store: Store) -> None:
+    one, two = mail(b"one"), mail(b"two")
+    await messages.keep([one])
+    await messages.keep([one, two])
+    assert [await messages.get(each.id) for each in (one, two)] == [b"one", b"two"]
+    [chunk] = await chunks(store, one)
+    assert chunk["expires_at"] == NOON + RETENTION
+
+
+async def test_without_retention_only_what_travels_by_reference_is_kept(store: Store) -> None:
+    messages, small, large = Messages(store, timedelta(0)), mail(), mail()
+    await messages.keep([small])
+    await messages.put(large)
+    assert await messages.get(small.id) is None
+    assert await messages.get(large.id) == large.raw
+    assert (await chunks(store, large))[0]["expires_at"] == NOON + UNDER_WAY
+
+
+async def test_what_is_needed_is_held_in_all_its_chunks(messages: Messages, store: Store) -> None:
+    large, small, gone = mail(bytes(CHUNK + 1)), mail(), mail()
+    await messages.keep([large, small])
+    until = NOON + timedelta(days=9)
+    held = await messages.hold([large.id, small.id, gone.id], until)
+    assert held == {large.id, small.id}
+    documents = [*await chunks(store, large), *await chunks(store, small)]
+    assert [document["expires_at"] for document in documents] == [until + UNDER_WAY] * 3
+
+
+async def test_nothing_is_held_for_a_shorter_time_than_before(
+    messages: Messages, store: Store
+) -> None:
+    kept = mail()
+    await messages.keep([kept])
+    assert await messages.hold([kept.id], NOON - timedelta(days=9)) == {kept.id}
+    assert (await chunks(store, kept))[0]["expires_at"] == NOON + RETENTION
+
+
+async def test_what_is_forgotten_leaves_nothing(messages: Messages, store: Store) -> None:
+    forgotten, other = mail(bytes(CHUNK + 1)), mail()
+    await messages.keep([forgotten, other])
+    await messages.forget([forgotten.id])
+    assert await chunks(store, forgotten) == []
+    assert await messages.kept([forgotten.id, other.id]) == {other.id: 1}
+
+
+async def test_a_mail_with_a_chunk_missing_is_not_found(messages: Messages, store: Store) -> None:
+    kept = mail(bytes(CHUNK + 1))
+    await messages.keep([kept])
+    await store.collection("messages").delete_one({"_id": f"{kept.id}:1"})
+    assert await messages.get(kept.id) is None

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from conduit_api.body import parse_json, read_query
 from conduit_api.errors import BadRequest, Unprocessable
-from conduit_api.resources.logs import PageQuery
+from conduit_api.pages import PageQuery
 
 values: st.SearchStrategy[Any] = st.recursive(
     st.none()

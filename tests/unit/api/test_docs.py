@@ -1,9 +1,12 @@
-"""The documentation's page loads files of this host only, and runs no script of its own text."""
+"""The pages load files of this host only, and run no script of their own text."""
 
 from html.parser import HTMLParser
 from importlib.resources import files
 
-PAGE = (files("conduit_api.web") / "static" / "docs.html").read_text()
+import pytest
+
+STATIC = files("conduit_api.web") / "static"
+PAGES = ["docs.html", "reset-password.html", "confirm-email.html"]
 
 
 class Elements(HTMLParser):
@@ -20,21 +23,22 @@ class Elements(HTMLParser):
             self.script_text += data.strip()
 
 
-def elements() -> Elements:
+@pytest.fixture(params=PAGES)
+def elements(request: pytest.FixtureRequest) -> Elements:
     parser = Elements()
-    parser.feed(PAGE)
+    parser.feed((STATIC / request.param).read_text())
     return parser
 
 
-def test_scripts_and_styles_are_files() -> None:
-    assert elements().script_text == ""
-    for tag, attributes in elements().found:
+def test_scripts_and_styles_are_files(elements: Elements) -> None:
+    assert elements.script_text == ""
+    for tag, attributes in elements.found:
         assert tag != "style"
         assert not [name for name in attributes if name.startswith("on") or name == "style"]
         assert tag != "script" or attributes.get("src")
 
 
-def test_everything_comes_from_this_host() -> None:
-    for _, attributes in elements().found:
+def test_everything_comes_from_this_host(elements: Elements) -> None:
+    for _, attributes in elements.found:
         for name in ("src", "href"):
             assert (attributes.get(name) or "/").startswith("/")

@@ -1,11 +1,17 @@
 """Which URLs may be registered."""
 
+from ipaddress import ip_network
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conduit.webhook.egress import Egress
 from conduit_api.errors import Unprocessable
 from conduit_api.target_url import check_target_url
+
+STRICT = Egress()
+LOCAL = Egress(allow_http=True, allowed_networks=(ip_network("127.0.0.0/8"),))
 
 
 @pytest.mark.parametrize(
@@ -17,13 +23,13 @@ from conduit_api.target_url import check_target_url
         "HTTPS://EXAMPLE.COM/Path",
         "https://xn--mnchen-3ya.example/",
         "https://under_score.example.com./",
-        "https://192.0.2.1/",
-        "https://[2001:db8::1]:8443/",
+        "https://8.8.8.8/",
+        "https://[2606:4700::1111]:8443/",
         "https://example.com/" + "a" * 2028,
     ],
 )
 def test_https_urls_are_taken(url: str) -> None:
-    check_target_url(url, allow_http=False)
+    check_target_url(url, STRICT)
 
 
 @pytest.mark.parametrize(
@@ -63,19 +69,27 @@ def test_https_urls_are_taken(url: str) -> None:
 )
 def test_others_are_refused(url: str) -> None:
     with pytest.raises(Unprocessable) as refusal:
-        check_target_url(url, allow_http=False)
+        check_target_url(url, STRICT)
     assert refusal.value.body.code == "invalid_target_url"
     assert "secret" not in refusal.value.body.error
 
 
 def test_http_is_taken_where_it_is_allowed() -> None:
-    check_target_url("http://127.0.0.1:9000/", allow_http=True)
+    check_target_url("http://127.0.0.1:9000/", LOCAL)
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "[::1]", "[::ffff:10.0.0.1]"]
+)
+def test_addresses_that_are_never_called_are_refused(host: str) -> None:
+    with pytest.raises(Unprocessable, match="may not be called"):
+        check_target_url(f"https://{host}/", STRICT)
 
 
 @given(st.text(max_size=50).map(lambda rest: f"https://{rest}") | st.text(max_size=50))
 def test_no_text_causes_another_error(text: str) -> None:
     try:
-        check_target_url(text, allow_http=False)
+        check_target_url(text, STRICT)
     except Unprocessable:
         return
     assert text.lower().startswith("https://")

@@ -91,3 +91,9 @@ def test_every_retry_lies_between_its_delay_and_the_bounds(
 )
 def test_each_step_says_where_the_delivery_stands(step: NextStep, state: DeliveryState) -> None:
     assert step.state is state
+
+
+def test_the_longest_wait_is_a_delay_with_all_its_jitter_or_what_an_endpoint_may_ask_for() -> None:
+    assert RetrySchedule.of_seconds((10, 172_800), 0.5).longest_wait == timedelta(days=3)
+    assert RetrySchedule.of_seconds((10,), 0.5).longest_wait == LONGEST_WAIT
+    assert RetrySchedule.of_seconds((), 0).longest_wait == LONGEST_WAIT

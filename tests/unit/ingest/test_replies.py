@@ -30,7 +30,13 @@ def test_its_form(reply: Reply) -> None:
 
 
 def test_every_reason_has_a_reply_of_its_verdicts_class() -> None:
-    deferred = {Reason.TOO_MANY_RECIPIENTS, Reason.NO_MEMORY, Reason.UNAVAILABLE}
+    deferred = {
+        Reason.TOO_MANY_RECIPIENTS,
+        Reason.NO_MEMORY,
+        Reason.UNAVAILABLE,
+        Reason.DOMAIN_NOT_VERIFIED,
+        Reason.POLICY_NOT_ENFORCED,
+    }
     for reason in Reason:
         verdict = Defer(reason) if reason in deferred else Reject(reason)
         assert for_verdict(verdict).code // 100 == (4 if reason in deferred else 5)

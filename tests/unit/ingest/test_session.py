@@ -80,9 +80,14 @@ class Server:
     async def _look_up(self, address: str) -> Webhook | None:
         return WEBHOOK if address == WEBHOOK.address else None
 
+    async def _owner(self, _domain: str) -> str | None:
+        return WEBHOOK.account_id
+
     def session(self) -> SmtpSession:
         intake = Intake(
-            self.look_up, self.bus, self.store, queue="queue", bus_limit=LIMITS.size // 2
+            *(self.look_up, self._owner, self.bus, self.store),
+            queue="queue",
+            bus_limit=LIMITS.size // 2,
         )
         return SmtpSession(
             intake, self.sessions, self.limits, self.budget, hostname="mx.example", tls=None

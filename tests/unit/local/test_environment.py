@@ -19,6 +19,12 @@ def test_local_use_opens_http_and_loopback_targets(tmp_path: Path) -> None:
     assert found["CONDUIT_EGRESS_ALLOWED_NETWORKS"] == "127.0.0.0/8,::1/128"
 
 
+def test_mails_are_kept_as_files_and_their_links_lead_to_this_stack(tmp_path: Path) -> None:
+    found = environment(tmp_path)
+    assert found["CONDUIT_MAIL_DIRECTORY"] == str(tmp_path / "mail")
+    assert found["CONDUIT_PUBLIC_URL"] == "http://127.0.0.1:8080"
+
+
 def test_the_users_settings_win_over_local_defaults(tmp_path: Path) -> None:
     found = environment(tmp_path, CONDUIT_EGRESS_ALLOW_HTTP="false", CONDUIT_TOKEN_KEYS="mine:key")
     assert found["CONDUIT_EGRESS_ALLOW_HTTP"] == "false"

@@ -16,6 +16,9 @@ from conduit.security.tokens import (
     AccessTokens,
     InvalidToken,
     RefreshToken,
+    Succession,
+    new_single_use_token,
+    token_hash,
 )
 
 OLD, NEW = SecretBytes(b"o" * 32), SecretBytes(b"n" * 32)
@@ -134,10 +137,34 @@ def test_what_is_kept_of_a_refresh_token_does_not_tell_it() -> None:
 
 def test_the_next_refresh_token_is_of_the_same_family_and_another_turn() -> None:
     first = RefreshToken.new()
-    second = first.next()
+    second = Succession({"old": OLD}).after(first)
     assert second.family_hash == first.family_hash
     assert second.is_current(second.turn_hash)
     assert not first.is_current(second.turn_hash)
+
+
+def test_a_refresh_token_has_one_successor_which_depends_on_the_key() -> None:
+    token = RefreshToken.new()
+    assert Succession({"old": OLD}).after(token) == Succession({"old": OLD}).after(token)
+    assert Succession({"old": OLD}).after(token) != Succession({"new": NEW}).after(token)
+    assert Succession({"old": OLD}).after(RefreshToken.new()).turn != token.turn
+
+
+def test_a_successor_is_found_again_after_the_keys_were_rotated() -> None:
+    token = RefreshToken.new()
+    issued = Succession({"old": OLD}).after(token)
+    rotated = Succession({"new": NEW, "old": OLD})
+    assert rotated.issued_after(token, issued.turn_hash) == issued
+    assert rotated.issued_after(token, token.turn_hash) is None
+    assert Succession({"new": NEW}).issued_after(token, issued.turn_hash) is None
+
+
+def test_single_use_tokens_are_random_and_kept_as_hashes() -> None:
+    token = new_single_use_token()
+    assert len(token) == 43
+    assert token != new_single_use_token()
+    assert token_hash(token) == token_hash(token)
+    assert token not in token_hash(token)
 
 
 @given(st.text(max_size=100) | st.binary(max_size=60).map(lambda b: urlsafe_b64encode(b).decode()))

@@ -17,6 +17,7 @@ def local_environment(
     kept = {n: v for n, v in inherited.items() if not n.startswith(_NOT_INHERITED)}
     return {
         **_defaults(data_dir, own_certificate="CONDUIT_SMTP_TLS_CERTIFICATE" not in kept),
+        "CONDUIT_PUBLIC_URL": f"http://{LOOPBACK}:{ports.api}",
         **keys.load(data_dir),
         **kept,
         **ports.variables(),
@@ -40,6 +41,7 @@ def _defaults(data_dir: Path, *, own_certificate: bool) -> dict[str, str]:
     }
     return {
         "CONDUIT_SMTP_HOSTNAME": "localhost",
+        "CONDUIT_MAIL_DIRECTORY": str(data_dir / "mail"),
         "CONDUIT_EGRESS_ALLOW_HTTP": "true",
         "CONDUIT_EGRESS_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
         **(certificate if own_certificate else {}),

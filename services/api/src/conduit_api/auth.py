@@ -22,22 +22,24 @@ async def authenticate(request: web.Request, tokens: AccessTokens, sessions: Ses
     The session is read each time, so that a sign-out takes effect at once on every replica.
     """
     try:
-        claims = tokens.read(_bearer_token(request))
+        claims = tokens.read(bearer_token(request))
     except InvalidToken:
-        raise _refused("The access token is not valid or has expired.") from None
+        raise refused("The access token is not valid or has expired.") from None
     session = await sessions.of_id(claims.session_id)
     if session is None or session.account_id != claims.account_id or not session.alive(utc_now()):
-        raise _refused("The session of this access token has ended.")
+        raise refused("The session of this access token has ended.")
     request[ACCOUNT] = session.account_id
     return session
 
 
-def _bearer_token(request: web.Request) -> str:
+def bearer_token(request: web.Request) -> str:
+    """Return what the Authorization header shows, or raise Unauthorized."""
     match = _BEARER.fullmatch(request.headers.get("Authorization", ""))
     if match is None:
-        raise _refused("An access token is needed: Authorization: Bearer <access_token>.")
+        raise refused("An access token is needed: Authorization: Bearer <access_token>.")
     return match[1]
 
 
-def _refused(why: str) -> Unauthorized:
+def refused(why: str) -> Unauthorized:
+    """Return the refusal of a credential."""
     return Unauthorized("unauthorized", why)

@@ -22,7 +22,8 @@ from conduit_api.errors import (
 M = TypeVar("M", bound=BaseModel)
 
 BODY_LIMIT = 1024 * 1024  # bytes
-BODY_DEADLINE = 30.0  # seconds
+BODY_TIMEOUT = web.AppKey("body_timeout", float)
+"""Seconds in which a body must have arrived."""
 
 _PYDANTICS_OWN = frozenset(get_args(ErrorType))
 _SHOWN = 5  # mistakes named in one answer
@@ -48,12 +49,18 @@ async def _octets(request: web.Request) -> bytes:
     if (request.content_length or 0) > BODY_LIMIT:  # refused before it is read
         raise BodyTooLarge(BODY_LIMIT)
     try:
-        async with asyncio.timeout(BODY_DEADLINE):
+        async with asyncio.timeout(request.app[BODY_TIMEOUT]):
             return await request.read()
     except TimeoutError:
         raise RequestTimeout from None
     except web.HTTPRequestEntityTooLarge:
         raise BodyTooLarge(BODY_LIMIT) from None
+    except ConnectionError:  # nobody will read this, but the log and the counts tell it apart
+        raise BadRequest("incomplete_body", "The connection ended before the body did.") from None
+    except web.RequestPayloadError:
+        raise BadRequest(
+            "malformed_body", "The body is not what Transfer-Encoding or Content-Encoding say."
+        ) from None
 
 
 def parse_json(octets: bytes) -> object:

@@ -1,4 +1,4 @@
-"""Which domain names an account may claim."""
+"""Domain names in the form in which they are kept, and which of them an account may claim."""
 
 import re
 from functools import cache
@@ -13,11 +13,16 @@ _TOP_LEVEL = re.compile(r"\.[a-z][^.]*\Z")  # no address, in whatever notation, 
 _LONGEST = 253  # octets of a name in text form, RFC 1035 §2.3.4
 
 
+class NotADomain(ValueError):
+    """Not the name of a domain; the text says why."""
+
+
 def claimable(text: str, public_domain: str) -> str:
     """Return the name in lower-case A-labels (RFC 5890), or raise Unprocessable."""
-    name = _ascii(text.removesuffix("."))
-    if not _TOP_LEVEL.search(name):
-        raise _refused("An IP address or a single label cannot be claimed.")
+    try:
+        name = a_labels(text.removesuffix("."))
+    except NotADomain as error:
+        raise _refused(str(error)) from None
     if len(challenge_name(name)) > _LONGEST:
         raise _refused("This name is too long for its verification record.")
     if f".{name}".endswith(f".{public_domain}"):
@@ -27,13 +32,17 @@ def claimable(text: str, public_domain: str) -> str:
     return name
 
 
-def _ascii(text: str) -> str:
+def a_labels(text: str) -> str:
+    """Return a name of at least two labels in lower-case A-labels, or raise NotADomain."""
     if len(text) > _LONGEST:  # before the mapping, whose time grows with the length
-        raise _refused("A domain name has at most 253 characters.")
+        raise NotADomain("A domain name has at most 253 characters.")
     try:
-        return idna.encode(text, uts46=True, std3_rules=True).decode()
+        name = idna.encode(text, uts46=True, std3_rules=True).decode()
     except idna.IDNAError:
-        raise _refused("This is not a domain name.") from None
+        raise NotADomain("This is not a domain name.") from None
+    if not _TOP_LEVEL.search(name):
+        raise NotADomain("An IP address or a single label does not do.")
+    return name
 
 
 @cache

@@ -3,6 +3,7 @@
 ApiError
 ├── BadRequest            400
 ├── Unauthorized          401
+├── Forbidden             403
 ├── NotFound              404
 ├── MethodNotAllowed      405
 ├── RequestTimeout        408
@@ -59,13 +60,19 @@ class Unauthorized(ApiError):
         super().__init__(code, error, {"WWW-Authenticate": "Bearer"})
 
 
+class Forbidden(ApiError):
+    """Known, but not allowed this; another credential of the same account may be."""
+
+    status = 403
+
+
 class NotFound(ApiError):
     """It is not there, or not theirs; the answer does not tell which."""
 
     status = 404
 
-    def __init__(self, what: str = "resource") -> None:
-        super().__init__("not_found", f"This {what} does not exist.")
+    def __init__(self, what: str = "resource", code: str = "not_found") -> None:
+        super().__init__(code, f"This {what} does not exist.")
 
 
 class MethodNotAllowed(ApiError):

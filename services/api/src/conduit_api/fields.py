@@ -1,9 +1,17 @@
 """Field types and base models of the API's requests and responses."""
 
 import re
+from datetime import UTC, datetime
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+)
 from pydantic_core import CoreSchema
 
 T = TypeVar("T")
@@ -60,3 +68,34 @@ def _email(text: str) -> str:
 
 Email = Annotated[str, AfterValidator(_email), Field(json_schema_extra={"format": "email"})]
 """An e-mail address, lower-cased."""
+
+
+_MOMENT = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
+
+
+def _moment(value: object) -> object:
+    """Read a moment; a value of another type is left for the field to refuse."""
+    if not isinstance(value, str):
+        return value
+    moment = _parsed(value)
+    if moment is None:
+        raise ValueError(
+            "This is not a moment of RFC 3339 with its offset, such as 2026-04-02T12:00:00Z; "
+            "in a URL, + is written %2B."
+        )
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def _parsed(text: str) -> datetime | None:
+    if not _MOMENT.fullmatch(text):
+        return None
+    try:
+        return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):  # there is no such day, or it is before the year 1
+        return None
+
+
+Moment = Annotated[datetime, BeforeValidator(_moment)]
+"""A moment as RFC 3339 writes it, its offset included; in UTC here, to the store's millisecond."""

@@ -3,14 +3,17 @@
 import logging
 import re
 import time
+from collections.abc import Sequence
 from uuid import uuid4
 
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import Counter, Histogram
 
+from conduit.settings import Network
 from conduit.telemetry.metrics import LATENCY_BUCKETS
 from conduit_api.auth import ACCOUNT
+from conduit_api.origin import ORIGIN, origin_of
 
 log = logging.getLogger(__name__)
 
@@ -27,31 +30,39 @@ DURATION = Histogram(
 REQUEST_ID = web.RequestKey("request_id", str)
 """What tells one request from all others, in every log line about it."""
 
-_HEADER = "X-Request-Id"
+REQUEST_ID_HEADER = "X-Request-Id"
+UNMATCHED = "unmatched"
+"""The route in metrics and the log when a path has none."""
+
 _REQUEST_ID_FORM = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
-@web.middleware
-async def observed(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give the request an id, and tell how it went."""
-    begun = time.perf_counter()
-    request[REQUEST_ID] = _request_id(request)
-    response = await handler(request)
-    response.headers[_HEADER] = request[REQUEST_ID]
-    _tell(request, response.status, time.perf_counter() - begun)
-    return response
+def observing(proxies: Sequence[Network]) -> Middleware:
+    """Give each request an id and its origin, and tell how it went."""
+
+    @web.middleware
+    async def observed(request: web.Request, handler: Handler) -> web.StreamResponse:
+        begun = time.perf_counter()
+        request[REQUEST_ID] = _request_id(request)
+        request[ORIGIN] = origin_of(request, proxies)
+        response = await handler(request)
+        response.headers[REQUEST_ID_HEADER] = request[REQUEST_ID]
+        _tell(request, response.status, time.perf_counter() - begun)
+        return response
+
+    return observed
 
 
 def _request_id(request: web.Request) -> str:
     """Return the client's id for the request when it is fit for a log, or else a new one."""
-    given = request.headers.get(_HEADER, "")
+    given = request.headers.get(REQUEST_ID_HEADER, "")
     return given if _REQUEST_ID_FORM.fullmatch(given) else uuid4().hex
 
 
 def _tell(request: web.Request, status: int, seconds: float) -> None:
     method = request.method if request.method in hdrs.METH_ALL else "other"
     resource = request.match_info.route.resource
-    route = "unmatched" if resource is None else resource.canonical
+    route = UNMATCHED if resource is None else resource.canonical
     REQUESTS.labels(method, route, str(status)).inc()
     DURATION.labels(method, route).observe(seconds)
     log.info(
@@ -62,6 +73,7 @@ def _tell(request: web.Request, status: int, seconds: float) -> None:
             "status": status,
             "duration_ms": round(seconds * 1000, 1),
             "request_id": request[REQUEST_ID],
+            "client": request[ORIGIN].client,
             "account_id": request.get(ACCOUNT),
         },
     )

@@ -7,19 +7,51 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 from pydantic_core import core_schema
 
-from conduit import __version__
 from conduit_api.errors import Error
+from conduit_api.examples import ERRORS, EXAMPLES, MAIL, OWN_ERRORS
 from conduit_api.operation import Operation, Public
 
 Json = dict[str, Any]
 
 _BODY_ERRORS = {
     400: "Malformed JSON or missing required fields",
+    408: "Body not complete in time",
     413: "Body too large",
     415: "Body not declared as application/json",
 }
-_PRIVATE_ERRORS = {401: "Unauthorized"}
+_QUERY_ERRORS = {422: "Validation error"}
+_PRIVATE_ERRORS = {401: "Unauthorized", 403: "The API token may not do this"}
 _COMMON_ERRORS = {503: "A part of Conduit is away"}
+
+_VERSION = "1"  # of the contract, as in its paths; it stays when the software's grows
+
+_TAGS = {
+    "accounts": "Sign-up, the account's settings, its password, and what was done to it",
+    "sessions": "Sign-in, refresh and sign-out",
+    "2fa": "Two-factor authentication with one-time codes (TOTP) and backup codes",
+    "api-tokens": "Tokens for programs, with scopes, networks and an end",
+    "webhooks": "Addresses, the endpoints that their mail is passed on to, and the log of attempts",
+    "deliveries": "Mails on their way to a webhook: state, timeline, content, and replay",
+    "smtp-security-policies": "What senders must show before their mail is taken",
+    "domains": "Own domains for addresses, proven by a DNS record",
+}
+
+_BEARER = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "JWT",
+    "description": "The access token of a session (a JWT), or an API token (`conduit_…`) within "
+    "its scopes. An API token cannot do what is for people: two-factor authentication, passwords, "
+    "sessions, API tokens.",
+}
+
+_ERROR_HEADERS = {
+    401: {"WWW-Authenticate": "Bearer"},
+    429: {"Retry-After": "Seconds after which to try again"},
+    503: {"Retry-After": "Seconds after which to try again"},
+}
+
+_ALWAYS_HEADERS = {"X-Request-Id": "The request's own id if it had one, or else a new one"}
 
 _DESCRIPTION = (
     "All Conduit features are reached through this versioned JSON REST API. "
@@ -57,16 +89,12 @@ def document(operations: Sequence[Operation[Any]]) -> Json:
         item[operation.method.lower()] = _operation(operation, schemas)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Conduit API", "version": __version__, "description": _DESCRIPTION},
+        "info": {"title": "Conduit API", "version": _VERSION, "description": _DESCRIPTION},
         "servers": [{"url": "/"}],
         "security": [{"bearer": []}],
+        "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": paths,
-        "components": {
-            "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
-            },
-            "schemas": definitions,
-        },
+        "components": {"securitySchemes": {"bearer": _BEARER}, "schemas": definitions},
     }
 
 
@@ -101,8 +129,10 @@ def _operation(operation: Operation[Any], schemas: Schemas) -> Json:
     if parameters := [*_path_parameters(operation), *_query_parameters(operation)]:
         described["parameters"] = parameters
     if operation.has_body:
-        content = _json(schemas[operation.id, "validation"])
-        described["requestBody"] = {"required": True, "content": content}
+        described["requestBody"] = {
+            "required": not operation.body_optional,
+            "content": _content(schemas[operation.id, "validation"]),
+        }
     return described
 
 
@@ -120,8 +150,8 @@ def _path_parameters(operation: Operation[Any]) -> Iterator[Json]:
 def _query_parameters(operation: Operation[Any]) -> Iterator[Json]:
     if operation.has_body:
         return
-    for name, schema in TypeAdapter(operation.input).json_schema().get("properties", {}).items():
-        schema.pop("title", None)
+    query = TypeAdapter(operation.input).json_schema(schema_generator=_Schemas)
+    for name, schema in query.get("properties", {}).items():
         description = schema.pop("description", "")
         yield {
             "in": "query",
@@ -133,28 +163,60 @@ def _query_parameters(operation: Operation[Any]) -> Iterator[Json]:
 
 
 def _responses(operation: Operation[Any], schemas: Schemas) -> Iterator[tuple[str, Json]]:
-    success: Json = {"description": operation.description}
-    if operation.headers:
-        success["headers"] = {
-            name: {"description": description, "schema": {"type": "string"}}
-            for name, description in operation.headers.items()
-        }
+    success: Json = {
+        "description": operation.description,
+        "headers": _headers({**_ALWAYS_HEADERS, **operation.headers}),
+    }
     if operation.output is not None:
-        success["content"] = _json(schemas[operation.id, "serialization"])
+        success["content"] = _content(schemas[operation.id, "serialization"], operation.media)
     yield str(operation.status), success
     for status, description in sorted(_errors(operation).items()):
-        content = _json(schemas["Error", "serialization"])
-        yield str(status), {"description": description, "content": content}
+        yield str(status), _error(operation, status, description, schemas)
+
+
+def _error(operation: Operation[Any], status: int, description: str, schemas: Schemas) -> Json:
+    example = OWN_ERRORS.get((operation.id, status), ERRORS[status])
+    schema = schemas["Error", "serialization"]
+    return {
+        "description": description,
+        "headers": _headers({**_ALWAYS_HEADERS, **_ERROR_HEADERS.get(status, {})}),
+        "content": {"application/json": {"schema": schema, "example": example}},
+    }
 
 
 def _errors(operation: Operation[Any]) -> Mapping[int, str]:
+    reads_query = not operation.has_body and bool(operation.input.model_fields)
     return {
         **_COMMON_ERRORS,
         **({} if isinstance(operation, Public) else _PRIVATE_ERRORS),
         **(_BODY_ERRORS if operation.has_body else {}),
+        **(_QUERY_ERRORS if reads_query else {}),
         **operation.errors,
     }
 
 
-def _json(schema: JsonSchemaValue) -> Json:
-    return {"application/json": {"schema": schema}}
+def _headers(described: Mapping[str, str]) -> Json:
+    return {
+        name: {"description": description, "schema": {"type": "string"}}
+        for name, description in described.items()
+    }
+
+
+def _content(schema: JsonSchemaValue, media: str = "application/json") -> Json:
+    examples = {name: {"value": value} for name, value in _examples(schema)}
+    return {media: {"schema": schema, "examples": examples}}
+
+
+def _examples(schema: JsonSchemaValue) -> Iterator[tuple[str, object]]:
+    """Name the examples of a body: a model, a list of one, a union of some, or bytes."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        yield name, EXAMPLES[name]
+    elif "items" in schema:
+        for name, value in _examples(schema["items"]):
+            yield name, [value]
+    elif "oneOf" in schema:
+        for member in schema["oneOf"]:
+            yield from _examples(member)
+    else:
+        yield "mail", MAIL

@@ -35,11 +35,11 @@ async def answered_in_json(request: web.Request, handler: Handler) -> web.Stream
         return _of_aiohttp(error)
     except Exception:
         log.exception("api.failed", extra={"request_id": request[REQUEST_ID]})
-        return _response(500, Error(error="Something went wrong.", code="internal_error"))
+        return json_error(500, Error(error="Something went wrong.", code="internal_error"))
 
 
 def _answer(error: ApiError) -> web.Response:
-    return _response(error.status, error.body, error.headers)
+    return json_error(error.status, error.body, error.headers)
 
 
 def _of_aiohttp(error: web.HTTPException) -> web.Response:
@@ -48,11 +48,16 @@ def _of_aiohttp(error: web.HTTPException) -> web.Response:
         return _answer(NotFound())
     if isinstance(error, web.HTTPMethodNotAllowed):
         return _answer(MethodNotAllowed(error.allowed_methods))
-    code = error.reason.lower().replace(" ", "_")
-    return _response(error.status, Error(error=f"{error.reason}.", code=code))
+    return json_error(error.status, told_by_aiohttp(error))
 
 
-def _response(status: int, body: Error, headers: Mapping[str, str] | None = None) -> web.Response:
+def told_by_aiohttp(error: web.HTTPException) -> Error:
+    """Return what the status alone says; aiohttp's texts have parts of the request."""
+    return Error(error=f"{error.reason}.", code=error.reason.lower().replace(" ", "_"))
+
+
+def json_error(status: int, body: Error, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Return an error as an answer."""
     return web.Response(
         status=status,
         body=body.model_dump_json().encode(),

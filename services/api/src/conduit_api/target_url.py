@@ -8,6 +8,7 @@ from ipaddress import IPv6Address
 
 from yarl import URL
 
+from conduit.webhook.egress import Egress
 from conduit_api.errors import Unprocessable
 
 LONGEST = 2048  # characters
@@ -17,18 +18,21 @@ _CHARACTERS = re.compile(r"[!-\[\]-~]+")
 _NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 
 
-def check_target_url(text: str, *, allow_http: bool) -> None:
+def check_target_url(text: str, egress: Egress) -> None:
     """Raise Unprocessable unless the text is a URL that webhooks may call."""
     if len(text) > LONGEST:
         raise _refused(f"A URL may have {LONGEST} characters at most.")
     if not _CHARACTERS.fullmatch(text):
         raise _refused("A URL has no spaces, and its host name stands in ASCII (xn--…).")
     url = _parsed(text)
-    if url.scheme not in ({"https", "http"} if allow_http else {"https"}):
+    if not egress.allows_scheme(url.scheme):
         raise _refused("The URL must begin with https://.")
     authority = re.split("[/?#]", text.partition("//")[2])[0]
-    if not _is_host(url.raw_host or "", literal="[" in authority):
+    host = url.raw_host or ""
+    if not _is_host(host, literal="[" in authority):
         raise _refused("The URL has no valid host.")
+    if _is_denied(host, egress):
+        raise _refused("The URL leads to an address that may not be called.")
     if "@" in authority:
         raise _refused("The URL must hold no user name or password; use custom_headers.")
     if "#" in text:
@@ -55,6 +59,14 @@ def _is_host(host: str, *, literal: bool) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_denied(host: str, egress: Egress) -> bool:
+    """Whether the host is an address, of either family, that the guard would refuse anyway."""
+    try:
+        return not egress.allows(host)
+    except ValueError:  # a name
+        return False
 
 
 def _refused(why: str) -> Unprocessable:

@@ -15,6 +15,10 @@ from conduit_api.settings import ThrottleSettings
 
 _CAPACITY = 100_000  # keys; some 20 MB
 
+_NOTED = 10
+"""Refused sign-ins of one account that the audit log tells of in the window: a flood of wrong
+passwords must not push everything else out of sight."""
+
 
 class Throttle:
     """Lets each key through `limit` times in `window` seconds, at once or spread.
@@ -76,6 +80,10 @@ class Throttles:
     sign_in: Attempts
     sign_up: Attempts
     refresh: Attempts
+    code: Attempts
+    reset: Attempts
+    noted: Throttle
+    simulation: Throttle
 
     @classmethod
     def configured(cls, settings: ThrottleSettings) -> "Throttles":
@@ -91,6 +99,10 @@ class Throttles:
             refresh=attempts(
                 settings.api_refreshes_per_address, settings.api_refreshes_per_account
             ),
+            code=attempts(settings.api_codes_per_address, settings.api_codes_per_account),
+            reset=attempts(settings.api_resets_per_address, settings.api_resets_per_account),
+            noted=Throttle(_NOTED, settings.api_throttle_window),
+            simulation=Throttle(settings.api_simulations_per_account, settings.api_throttle_window),
         )
 
 

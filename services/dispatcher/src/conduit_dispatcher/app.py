@@ -6,7 +6,8 @@ from contextlib import AbstractAsyncContextManager
 from conduit.bus.connection import open_bus
 from conduit.bus.consumer import Consumer
 from conduit.bus.publisher import Publisher
-from conduit.bus.topology import DELIVERIES
+from conduit.bus.rpc import RpcServer
+from conduit.bus.topology import DELIVERIES, WEBHOOKS_SIMULATE
 from conduit.dns import host_resolver
 from conduit.security.secrets import SecretBox
 from conduit.service import Lifecycle
@@ -27,10 +28,12 @@ from conduit_dispatcher.recorder import Recorder
 from conduit_dispatcher.retry import RetrySchedule
 from conduit_dispatcher.sender import Sender, open_sender
 from conduit_dispatcher.settings import DispatcherSettings
+from conduit_dispatcher.simulation import Simulator
 
 log = logging.getLogger(__name__)
 
 _CACHED_WEBHOOKS = 10_000
+_SIMULATIONS = 50  # at a time
 
 
 async def compose(settings: DispatcherSettings, lifecycle: Lifecycle) -> None:
@@ -49,17 +52,23 @@ async def compose(settings: DispatcherSettings, lifecycle: Lifecycle) -> None:
     await publisher.open()
 
     sender = await lifecycle.enter(_sender(settings))
-    recorder = Recorder(
-        DeliveryLogs(store, settings.log_retention), Deliveries(store, settings.log_retention)
-    )
+    messages = Messages(store, settings.message_retention)
+    logs = DeliveryLogs(store, settings.log_retention)
+    recorder = Recorder(logs, Deliveries(store, settings.log_retention), messages)
     lifecycle.spawn(recorder.run(), "recorder")
 
-    deliverer = _deliverer(settings, store, sender, recorder)
+    deliverer = _deliverer(settings, store, messages, sender, recorder)
     consumer = Consumer(
         bus, publisher, DELIVERIES, deliverer.handle, prefetch=settings.dispatcher_prefetch
     )
     await consumer.start()
     lifecycle.on_stop(consumer.stop)
+
+    # Webhooks not from the cache, for their owner may have changed this one a moment ago.
+    simulator = Simulator(Webhooks(store).of_id, deliverer.calls, sender, logs)
+    server = RpcServer(bus, publisher, WEBHOOKS_SIMULATE, simulator.answer, prefetch=_SIMULATIONS)
+    await server.start()
+    lifecycle.on_stop(server.stop)
     health.started()
     lifecycle.on_stop_now(health.stopping)
     log.info("service.started")
@@ -75,7 +84,11 @@ def _sender(settings: DispatcherSettings) -> AbstractAsyncContextManager[Sender]
 
 
 def _deliverer(
-    settings: DispatcherSettings, store: Store, sender: Sender, recorder: Recorder
+    settings: DispatcherSettings,
+    store: Store,
+    messages: Messages,
+    sender: Sender,
+    recorder: Recorder,
 ) -> Deliverer:
     webhooks = Webhooks(store)
     cached = Cached(
@@ -84,7 +97,7 @@ def _deliverer(
     return Deliverer(
         webhook_of=cached.get,
         webhooks=webhooks,
-        raw_of=Messages(store, settings.message_retention).get,
+        messages=messages,
         pacer=Pacer(Slots(store)),
         calls=CallBuilder(SecretBox(settings.encryption_keys), settings.webhook_attachment_limit),
         sender=sender,

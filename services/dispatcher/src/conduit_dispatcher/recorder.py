@@ -3,12 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from prometheus_client import Histogram
 
 from conduit.errors import StoreUnavailable
 from conduit.model.delivery import Attempt, Delivery
+from conduit.model.message import Message
 
 log = logging.getLogger(__name__)
 
@@ -39,24 +41,46 @@ class DeliveryStates(Protocol):
         """Write deliveries, passing over those with a later attempt."""
 
 
+class KeptMail(Protocol):
+    """Where mails are kept for replay."""
+
+    async def keep(self, messages: Sequence[Message]) -> None:
+        """Keep mails, passing over those that are there."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    delivery: Delivery
+    attempt: Attempt | None
+    message: Message | None
+    written: asyncio.Future[None] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+
 class Recorder:
     """Writes attempts in batches. While the store is away it keeps trying, and everybody waits:
 
     what is not recorded is not acknowledged, so the queue keeps it.
     """
 
-    def __init__(self, attempts: AttemptLog, deliveries: DeliveryStates) -> None:
+    def __init__(
+        self, attempts: AttemptLog, deliveries: DeliveryStates, messages: KeptMail
+    ) -> None:
         self._attempts = attempts
         self._deliveries = deliveries
-        self._waiting: list[tuple[Attempt, Delivery, asyncio.Future[None]]] = []
+        self._messages = messages
+        self._waiting: list[_Entry] = []
         self._work = asyncio.Event()
 
-    async def record(self, attempt: Attempt, delivery: Delivery) -> None:
-        """Return when both are durable."""
-        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((attempt, delivery, written))
+    async def record(
+        self, delivery: Delivery, attempt: Attempt | None = None, message: Message | None = None
+    ) -> None:
+        """Return when all of it is durable: where the mail stands, what was tried, the mail."""
+        entry = _Entry(delivery, attempt, message)
+        self._waiting.append(entry)
         self._work.set()
-        await written
+        await entry.written
 
     async def recorded(self, delivery_id: str, number: int) -> Attempt | None:
         """Return the attempt with this number, if it was made and recorded before a crash."""
@@ -72,35 +96,42 @@ class Recorder:
                 self._work.clear()
             await self._write(batch)
 
-    async def _write(self, batch: list[tuple[Attempt, Delivery, asyncio.Future[None]]]) -> None:
+    async def _write(self, batch: Sequence[_Entry]) -> None:
         BATCH.observe(len(batch))
         try:
-            await self._until_written([a for a, _, _ in batch], [d for _, d, _ in batch])
+            await self._until_written(batch)
         except Exception as error:  # noqa: BLE001 (each waiter raises it in its own name)
             _finish(batch, error)
         else:
             _finish(batch, None)
 
-    async def _until_written(
-        self, attempts: Sequence[Attempt], deliveries: Sequence[Delivery]
-    ) -> None:
+    async def _until_written(self, batch: Sequence[_Entry]) -> None:
         while True:
             try:
-                await asyncio.gather(self._attempts.add(attempts), self._deliveries.put(deliveries))
+                await self._write_once(batch)
             except StoreUnavailable as error:
                 log.warning("recorder.store_away", extra={"error": str(error)})
                 await asyncio.sleep(_PAUSE)
             else:
                 return
 
+    async def _write_once(self, batch: Sequence[_Entry]) -> None:
+        attempts = [entry.attempt for entry in batch if entry.attempt]
+        # A mail to several webhooks comes with each of its deliveries, and is kept once.
+        messages = {entry.message.id: entry.message for entry in batch if entry.message}
+        writes = [self._deliveries.put([entry.delivery for entry in batch])]
+        if attempts:
+            writes.append(self._attempts.add(attempts))
+        if messages:
+            writes.append(self._messages.keep(list(messages.values())))
+        await asyncio.gather(*writes)
 
-def _finish(
-    batch: list[tuple[Attempt, Delivery, asyncio.Future[None]]], error: Exception | None
-) -> None:
-    for _, _, written in batch:
-        if written.done():
+
+def _finish(batch: Sequence[_Entry], error: Exception | None) -> None:
+    for entry in batch:
+        if entry.written.done():
             continue
         if error is None:
-            written.set_result(None)
+            entry.written.set_result(None)
         else:
-            written.set_exception(error)
+            entry.written.set_exception(error)

@@ -21,6 +21,11 @@ class RetrySchedule:
         """Return the schedule that the settings give."""
         return cls(tuple(timedelta(seconds=delay) for delay in delays), jitter)
 
+    @property
+    def longest_wait(self) -> timedelta:
+        """The longest time between two attempts, whatever the endpoint asks for."""
+        return max([LONGEST_WAIT, *(delay * (1 + self.jitter) for delay in self.delays)])
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:

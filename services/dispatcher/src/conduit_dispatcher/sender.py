@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from math import inf
 from types import SimpleNamespace
 
 import aiohttp
@@ -34,16 +35,22 @@ class Sender:
         self._egress = egress
         self._timeout = timeout
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """POST `body` once. A kept connection that turns out to be closed is replaced at once."""
+    async def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], *, within: float = inf
+    ) -> Answer:
+        """POST `body` once, `within` so many seconds if that is less than others have.
+
+        A kept connection that turns out to be closed is replaced at once.
+        """
+        timeout = min(self._timeout, within)
         started = time.monotonic()
         if not self._egress.allows_scheme(url.partition(":")[0].lower()):
             return no_answer("only https endpoints are called", started, Result.PERMANENT)
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(timeout):
                 return await self._post(started, url, body, headers)
         except TimeoutError:
-            return no_answer(f"no answer within {self._timeout:g} s", started)
+            return no_answer(f"no answer within {timeout:g} s", started)
         except aiohttp.InvalidURL:
             return no_answer("the target URL is not valid", started, Result.PERMANENT)
         except (aiohttp.ClientError, OSError, ValueError) as error:

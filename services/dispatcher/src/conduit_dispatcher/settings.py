@@ -1,9 +1,8 @@
 """Settings of the dispatcher."""
 
-from datetime import timedelta
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from conduit.settings import (
     BusSettings,
@@ -48,13 +47,3 @@ class DispatcherSettings(
     retry_jitter: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.1, description="Share of a delay that is added at random."
     )
-
-    @model_validator(mode="after")
-    def _kept_until_the_last_retry(self) -> Self:
-        longest = timedelta(seconds=sum(self.retry_delays) * (1 + self.retry_jitter))
-        if longest > self.message_retention:
-            raise ValueError(
-                "CONDUIT_MESSAGE_RETENTION_DAYS must cover the retries of CONDUIT_RETRY_DELAYS, "
-                f"which take {longest.days + 1} days"
-            )
-        return self

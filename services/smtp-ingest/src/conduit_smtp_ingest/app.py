@@ -9,6 +9,7 @@ from conduit.bus.topology import DELIVERIES
 from conduit.service import Lifecycle
 from conduit.store.cached import Cached
 from conduit.store.connection import open_store
+from conduit.store.domains import Domains
 from conduit.store.indexes import ensure_indexes
 from conduit.store.messages import Messages
 from conduit.store.webhooks import Webhooks
@@ -23,6 +24,7 @@ from conduit_smtp_ingest.settings import IngestSettings
 log = logging.getLogger(__name__)
 
 _CACHED_WEBHOOKS = 10_000
+_CACHED_DOMAINS = 10_000
 
 
 async def compose(settings: IngestSettings, lifecycle: Lifecycle) -> None:
@@ -40,6 +42,9 @@ async def compose(settings: IngestSettings, lifecycle: Lifecycle) -> None:
     webhooks = Cached(
         Webhooks(store).of_address, seconds=settings.smtp_webhook_cache, size=_CACHED_WEBHOOKS
     )
+    owners = Cached(
+        Domains(store).verified_by, seconds=settings.smtp_webhook_cache, size=_CACHED_DOMAINS
+    )
 
     bus = await lifecycle.enter(open_bus(settings))
     health.add("bus", bus.available)
@@ -48,6 +53,7 @@ async def compose(settings: IngestSettings, lifecycle: Lifecycle) -> None:
 
     intake = Intake(
         webhooks.get,
+        owners.get,
         publisher,
         Messages(store, settings.message_retention),
         queue=DELIVERIES,

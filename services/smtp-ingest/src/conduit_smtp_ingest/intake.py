@@ -62,6 +62,11 @@ class Transaction:
     utf8: bool
     recipients: list[Recipient] = field(default_factory=list)
 
+    @property
+    def shared(self) -> bool:
+        """Whether the mail is for more than one account."""
+        return len({recipient.webhook.account_id for recipient in self.recipients}) > 1
+
     def by_webhook(self) -> dict[str, tuple[str, ...]]:
         """The addresses that lead to each webhook: a mail is delivered once to each."""
         addresses: dict[str, tuple[str, ...]] = {}
@@ -87,6 +92,7 @@ class Intake:
     def __init__(
         self,
         webhook_of: Callable[[str], Awaitable[Webhook | None]],
+        domain_owner_of: Callable[[str], Awaitable[str | None]],
         publisher: Publishes,
         messages: Keeps,
         *,
@@ -94,6 +100,7 @@ class Intake:
         bus_limit: int,
     ) -> None:
         self._webhook_of = webhook_of
+        self._domain_owner_of = domain_owner_of
         self._publisher = publisher
         self._messages = messages
         self._queue = queue
@@ -103,10 +110,14 @@ class Intake:
         """Decide over one RCPT."""
         try:
             webhook = await self._webhook_of(address.key)
+            owner = await self._domain_owner_of(webhook.domain) if webhook else None
         except Unavailable as error:
             log.warning("ingest.store_away", extra={"error": str(error)})
             return _counted(Defer(Reason.UNAVAILABLE)), None
-        return _counted(decide_recipient(webhook)), webhook
+        verdict = _counted(decide_recipient(webhook, owner))
+        if isinstance(verdict, Defer) and webhook is not None:
+            _log_deferred(webhook, verdict)
+        return verdict, webhook
 
     async def accept(self, raw: bytes, transaction: Transaction, client: Client) -> Sequence[Reply]:
         """Decide over a mail, make it durable, and only then say 250. Any doubt is 4xx."""
@@ -149,6 +160,7 @@ def _events(message: Message, transaction: Transaction, client: Client) -> Itera
             received_at=message.received_at,
             size=message.size,
             raw=message.raw,
+            shared=transaction.shared,
         )
 
 
@@ -156,6 +168,20 @@ def _counted(verdict: Verdict) -> Verdict:
     if not isinstance(verdict, Accept):
         REFUSED.labels(verdict.reason).inc()
     return verdict
+
+
+def _log_deferred(webhook: Webhook, verdict: Defer) -> None:
+    """Say why a known address takes no mail: its sender is told no more than to try again."""
+    log.warning(
+        "recipient.deferred",
+        extra={
+            "reason": verdict.reason,
+            "webhook_id": webhook.id,
+            "account_id": webhook.account_id,
+            "domain": webhook.domain,
+            "policy_id": webhook.smtp_security_policy_id,
+        },
+    )
 
 
 def _log_accepted(message: Message, events: Sequence[MailAccepted], client: Client) -> None:

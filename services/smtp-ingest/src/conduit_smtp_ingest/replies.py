@@ -54,6 +54,10 @@ NO_TLS = Reply(502, "5.5.1", "TLS is not available")
 _OF_REASON = {
     Reason.UNKNOWN_ADDRESS: Reply(550, "5.1.1", "No such address here"),
     Reason.INACTIVE_WEBHOOK: Reply(550, "5.2.1", "This address takes no mail at present"),
+    Reason.DOMAIN_NOT_VERIFIED: Reply(
+        450, "4.2.1", "This address takes no mail at present, try again later"
+    ),
+    Reason.POLICY_NOT_ENFORCED: INTERNAL,
     Reason.TOO_LARGE: Reply(552, "5.3.4", "Message too large"),
     Reason.LINE_TOO_LONG: Reply(554, "5.6.0", "A line of the message is too long"),
     Reason.TOO_MANY_RECIPIENTS: Reply(452, "4.5.3", "Too many recipients"),

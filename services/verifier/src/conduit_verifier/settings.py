@@ -1,9 +1,8 @@
 """The settings of the verifier."""
 
-from ipaddress import ip_address
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from conduit.settings import (
     BusSettings,
@@ -37,10 +36,3 @@ class VerifierSettings(ServiceSettings, BusSettings, StoreSettings, DnsSettings)
         description="Re-checks in a row that must find the record gone before a domain stops "
         "being verified; with daily re-checks these are days.",
     )
-
-    @field_validator("dns_servers")
-    @classmethod
-    def _servers_are_addresses(cls, servers: tuple[str, ...]) -> tuple[str, ...]:
-        for server in servers:
-            ip_address(server.rpartition(":")[0].strip("[]"))
-        return servers

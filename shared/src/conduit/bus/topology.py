@@ -16,6 +16,7 @@ EXCHANGE = "conduit"
 DELIVERIES = "deliveries"
 DELIVERIES_DEAD = "deliveries.dead"
 DOMAINS_VERIFY = "domains.verify"
+WEBHOOKS_SIMULATE = "webhooks.simulate"
 
 DELAYS = (1, 5, 10, 30, 60, 300, 900, 3_600, 10_800, 21_600, 43_200, 86_400)
 """Seconds for which there is a delay queue each."""
@@ -65,10 +66,11 @@ def _dead_lettering(queue: str) -> dict[str, str | int]:
 
 
 def queues() -> Iterator[Queue]:
-    """All queues. A request for a check has no dead-letter: nobody waits for it any more."""
+    """All queues. A question has no dead-letter: nobody waits for its answer any more."""
     yield Queue(DELIVERIES, _dead_lettering(DELIVERIES_DEAD))
     yield Queue(DELIVERIES_DEAD, {"x-message-ttl": DEAD_KEPT * 1000})
     yield Queue(DOMAINS_VERIFY)
+    yield Queue(WEBHOOKS_SIMULATE)
     for seconds in DELAYS:
         arguments = _dead_lettering(DELIVERIES) | {"x-message-ttl": seconds * 1000}
         yield Queue(_delay_name(seconds), arguments)

@@ -1,10 +1,12 @@
 """A delivery (one mail × one webhook), its attempts, and their results."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from pydantic import Field
 
+from conduit.model.envelope import Envelope
 from conduit.model.record import Frozen
 
 
@@ -30,7 +32,8 @@ class Attempt(Frozen):
 
     `number` counts from 1. `http_status` is None when no answer came; `error` is None when the
     endpoint took the mail. `duration_ms` runs from the call to the end of the answer. `response`
-    is the head of the answer's body.
+    is the head of the answer's body. `replay_of` is as in the delivery. A `simulated` one has no
+    delivery: its owner tried the endpoint.
     """
 
     id: str
@@ -45,10 +48,18 @@ class Attempt(Frozen):
     duration_ms: int
     attempted_at: datetime
     response: str | None = None
+    replay_of: str | None = None
+    simulated: bool = False
 
 
 class Delivery(Frozen):
-    """The state of one mail on its way to one webhook."""
+    """The state of one mail on its way to one webhook.
+
+    `attempts` counts those that were made. `replay_of` is the delivery that the mail first came
+    with, when its owner had it sent again; `replayed_at` is when its owner last did so with this
+    one. The fields from `helo` on are what the SMTP session knew of its sender. `shared` tells that
+    the mail came for other accounts too; where it is not known, it may have.
+    """
 
     id: str
     webhook_id: str
@@ -64,3 +75,51 @@ class Delivery(Frozen):
     next_attempt_at: datetime | None
     received_at: datetime
     updated_at: datetime
+    replay_of: str | None = None
+    replayed_at: datetime | None = None
+    helo: str = ""
+    remote_ip: str = ""
+    tls: str | None = None
+    authenticated_as: str | None = None
+    shared: bool = True
+
+    @property
+    def envelope(self) -> Envelope:
+        """The envelope that the mail came with."""
+        return Envelope(
+            mail_from=self.sender,
+            recipients=self.recipients,
+            helo=self.helo,
+            remote_ip=self.remote_ip,
+            tls=self.tls,
+            authenticated_as=self.authenticated_as,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MailFilter:
+    """Which mails are looked for; what is None or empty does not matter.
+
+    `since` is part of the time meant, `until` is not.
+    """
+
+    sender: str | None = None
+    smtp_message_ids: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFilter:
+    """Which attempts are looked for; the time is that of the attempt."""
+
+    mails: MailFilter = MailFilter()
+    results: tuple[Result, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFilter:
+    """Which deliveries are looked for; the time is that of the mail's receipt."""
+
+    mails: MailFilter = MailFilter()
+    state: DeliveryState | None = None

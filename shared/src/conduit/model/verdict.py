@@ -9,6 +9,8 @@ class Reason(StrEnum):
 
     UNKNOWN_ADDRESS = "unknown_address"
     INACTIVE_WEBHOOK = "inactive_webhook"
+    DOMAIN_NOT_VERIFIED = "domain_not_verified"
+    POLICY_NOT_ENFORCED = "policy_not_enforced"
     TOO_LARGE = "too_large"
     LINE_TOO_LONG = "line_too_long"
     TOO_MANY_RECIPIENTS = "too_many_recipients"

@@ -1,4 +1,5 @@
-"""Tokens of a session: signed access tokens (JWT) and opaque refresh tokens."""
+"""Tokens of a session: signed access tokens (JWT) and opaque refresh tokens; and tokens that are
+used once, such as those in mails."""
 
 import secrets
 from base64 import b64decode, urlsafe_b64encode
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from hmac import compare_digest
+from hmac import digest as hmac_digest
 
 import jwt
 from pydantic import SecretBytes
@@ -98,10 +100,6 @@ class RefreshToken:
             raise InvalidToken("not a refresh token")
         return cls(octets[:_FAMILY], octets[_FAMILY:])
 
-    def next(self) -> "RefreshToken":
-        """Return the token that replaces this one."""
-        return RefreshToken(self.family, secrets.token_bytes(_TURN))
-
     def text(self) -> str:
         """Return the token as clients get it; 48 octets need no padding."""
         return urlsafe_b64encode(self.family + self.turn).decode()
@@ -119,3 +117,38 @@ class RefreshToken:
     def is_current(self, turn_hash: str) -> bool:
         """Whether this is the token that the session issued last."""
         return compare_digest(self.turn_hash, turn_hash)
+
+
+class Succession:
+    """Which refresh token follows upon which: made from the former one and a key.
+
+    A token that is used twice within moments, because its answer was lost or two requests ran at
+    once, thus gets the same successor twice, which nobody without the key can foretell.
+    """
+
+    def __init__(self, keys: Mapping[str, SecretBytes]) -> None:
+        self._keys = [key.get_secret_value() for key in keys.values()]
+
+    def after(self, token: RefreshToken) -> RefreshToken:
+        """Return the token that replaces this one."""
+        return _successor(self._keys[0], token)
+
+    def issued_after(self, token: RefreshToken, turn_hash: str) -> RefreshToken | None:
+        """Return the successor with this hash, perhaps made with a former key, or None."""
+        successors = (_successor(key, token) for key in self._keys)
+        return next((after for after in successors if after.is_current(turn_hash)), None)
+
+
+def _successor(key: bytes, token: RefreshToken) -> RefreshToken:
+    text = b"conduit refresh token\0" + token.family + token.turn
+    return RefreshToken(token.family, hmac_digest(key, text, "sha256"))
+
+
+def new_single_use_token() -> str:
+    """Return a token of 256 random bits, for a link or a form."""
+    return secrets.token_urlsafe(32)
+
+
+def token_hash(token: str) -> str:
+    """Return what is kept of such a token; it is random enough that a plain hash will do."""
+    return sha256(token.encode(errors="surrogatepass")).hexdigest()

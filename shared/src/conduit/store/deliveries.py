@@ -1,13 +1,23 @@
 """The collection of deliveries: where each mail stands, the latest attempt's word winning."""
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
 
 from pymongo import ReplaceOne
 from pymongo.errors import BulkWriteError
 
-from conduit.model.delivery import Delivery
-from conduit.store.connection import Document, Store, raise_unless_duplicates, translated
+from conduit.model.delivery import Delivery, DeliveryFilter
+from conduit.store.connection import (
+    Document,
+    Store,
+    duplicates,
+    raise_unless_duplicates,
+    translated,
+)
+from conduit.store.mail_filter import COUNTED, match_of
+
+_NEWEST_FIRST = [("received_at", -1), ("_id", -1)]
+_OLDEST_FIRST = [("received_at", 1), ("_id", 1)]
 
 
 class Deliveries:
@@ -20,8 +30,30 @@ class Deliveries:
     async def put(self, deliveries: Sequence[Delivery]) -> None:
         """Write deliveries. One whose later attempt is there already is left as it is.
 
-        The filter then matches nothing, and the insert that an upsert falls back to meets the
-        document's own id.
+        Most are of a first attempt and new, so that one batch of inserts writes them, without the
+        look-up that each upsert makes.
+        """
+        first = [delivery for delivery in deliveries if delivery.attempts <= 1]
+        known = await self._insert(first) if first else set()
+        rest = [each for each in deliveries if each.attempts > 1 or each.id in known]
+        if rest:
+            await self._upsert(rest)
+
+    async def _insert(self, deliveries: Sequence[Delivery]) -> set[str]:
+        """Write those that are new; return the ids of the others."""
+        with translated():
+            try:
+                documents = [self._document(delivery) for delivery in deliveries]
+                await self._collection.insert_many(documents, ordered=False)
+            except BulkWriteError as error:
+                return duplicates(error)
+        return set()
+
+    async def _upsert(self, deliveries: Sequence[Delivery]) -> None:
+        """Write those that are new or of a later attempt.
+
+        For others the filter matches nothing, and the insert that an upsert falls back to meets
+        the document's own id.
         """
         writes = [
             ReplaceOne(
@@ -37,8 +69,88 @@ class Deliveries:
             except BulkWriteError as error:
                 raise_unless_duplicates(error)
 
+    async def of_webhook(self, webhook_id: str, delivery_id: str) -> Delivery | None:
+        """Return a delivery to this webhook."""
+        match = {"_id": delivery_id, "webhook_id": webhook_id}
+        with translated():
+            document = await self._collection.find_one(match)
+        return None if document is None else _delivery(document)
+
+    async def page(
+        self, webhook_id: str, page: int, page_size: int, wanted: DeliveryFilter
+    ) -> list[Delivery]:
+        """Return one page, counted from 1, the mail that came last first."""
+        cursor = self._collection.find(_match(webhook_id, wanted)).sort(_NEWEST_FIRST)
+        with translated():
+            documents = await cursor.skip((page - 1) * page_size).to_list(page_size)
+        return [_delivery(document) for document in documents]
+
+    async def count(self, webhook_id: str, wanted: DeliveryFilter) -> int:
+        """Return how many deliveries of a webhook there are, COUNTED at most."""
+        with translated():
+            return await self._collection.count_documents(_match(webhook_id, wanted), limit=COUNTED)
+
+    async def not_replayed(
+        self,
+        webhook_id: str,
+        wanted: DeliveryFilter,
+        after: tuple[datetime, str] | None,
+        limit: int,
+    ) -> list[Delivery]:
+        """Return deliveries that were not replayed yet, the mail that came first first.
+
+        `after` is the receipt and the id of the last one that was seen before.
+        """
+        match = _match(webhook_id, wanted) | {"replayed_at": None}
+        if after is not None:
+            moment, delivery_id = after
+            later = {"received_at": {"$gt": moment}}
+            match["$or"] = [later, {"received_at": moment, "_id": {"$gt": delivery_id}}]
+        cursor = self._collection.find(match).sort(_OLDEST_FIRST)
+        with translated():
+            documents = await cursor.to_list(limit)
+        return [_delivery(document) for document in documents]
+
+    async def note_replayed(self, delivery_ids: Sequence[str], at: datetime) -> None:
+        """Write that deliveries were replayed, beside what a dispatcher may write of them."""
+        with translated():
+            await self._collection.update_many(
+                {"_id": {"$in": list(delivery_ids)}}, {"$set": {"replayed_at": at}}
+            )
+
+    async def unshared_mails(
+        self, webhook_ids: Sequence[str], size: int
+    ) -> AsyncIterator[list[str]]:
+        """Yield the ids of the mails that came for one account alone, this many at a time."""
+        match = {"webhook_id": {"$in": list(webhook_ids)}, "shared": False}
+        cursor = self._collection.find(match, {"message_id": True})
+        while True:
+            with translated():
+                documents = await cursor.to_list(size)
+            if not documents:
+                return
+            yield [document["message_id"] for document in documents]
+
+    async def forget(self, webhook_ids: Sequence[str]) -> None:
+        """Delete all deliveries to webhooks whose account is deleted."""
+        with translated():
+            await self._collection.delete_many({"webhook_id": {"$in": list(webhook_ids)}})
+
     def _document(self, delivery: Delivery) -> Document:
         document = delivery.model_dump()
         document["_id"] = document.pop("id")
         document["expires_at"] = delivery.updated_at + self._retention
         return document
+
+
+def _match(webhook_id: str, wanted: DeliveryFilter) -> Document:
+    match = match_of(webhook_id, "received_at", wanted.mails)
+    if wanted.state is not None:
+        match["state"] = wanted.state
+    return match
+
+
+def _delivery(document: Document) -> Delivery:
+    """Read a delivery. A newer Conduit may have written fields that this one does not know."""
+    fields = {name: document[name] for name in Delivery.model_fields if name in document}
+    return Delivery(id=document["_id"], **fields)

@@ -5,10 +5,14 @@ from datetime import timedelta
 
 from pymongo.errors import BulkWriteError
 
-from conduit.model.delivery import Attempt
+from conduit.model.delivery import Attempt, AttemptFilter
 from conduit.store.connection import Document, Store, raise_unless_duplicates, translated
+from conduit.store.mail_filter import COUNTED, match_of
 
 _NEWEST_FIRST = [("attempted_at", -1), ("_id", -1)]
+_ANY = AttemptFilter()
+_MOST_ATTEMPTS = 1_000
+"""Far above what a schedule of retries makes of one mail; a bound for what one answer may hold."""
 
 
 class DeliveryLogs:
@@ -27,17 +31,19 @@ class DeliveryLogs:
             except BulkWriteError as error:
                 raise_unless_duplicates(error)
 
-    async def page(self, webhook_id: str, page: int, page_size: int) -> list[Attempt]:
+    async def page(
+        self, webhook_id: str, page: int, page_size: int, wanted: AttemptFilter = _ANY
+    ) -> list[Attempt]:
         """Return one page, counted from 1."""
-        cursor = self._collection.find({"webhook_id": webhook_id}).sort(_NEWEST_FIRST)
+        cursor = self._collection.find(_match(webhook_id, wanted)).sort(_NEWEST_FIRST)
         with translated():
             documents = await cursor.skip((page - 1) * page_size).to_list(page_size)
         return [_attempt(document) for document in documents]
 
-    async def count(self, webhook_id: str) -> int:
-        """Return how many entries a webhook has."""
+    async def count(self, webhook_id: str, wanted: AttemptFilter = _ANY) -> int:
+        """Return how many entries of a webhook there are, COUNTED at most."""
         with translated():
-            return await self._collection.count_documents({"webhook_id": webhook_id})
+            return await self._collection.count_documents(_match(webhook_id, wanted), limit=COUNTED)
 
     async def entry(self, webhook_id: str, log_id: str) -> Attempt | None:
         """Return one entry of a webhook."""
@@ -53,6 +59,18 @@ class DeliveryLogs:
             )
         return None if document is None else _attempt(document)
 
+    async def of_delivery(self, delivery_id: str) -> list[Attempt]:
+        """Return all attempts of a delivery, in order."""
+        cursor = self._collection.find({"delivery_id": delivery_id}).sort([("number", 1)])
+        with translated():
+            documents = await cursor.to_list(_MOST_ATTEMPTS)
+        return [_attempt(document) for document in documents]
+
+    async def forget(self, webhook_ids: Sequence[str]) -> None:
+        """Delete all entries of webhooks whose account is deleted."""
+        with translated():
+            await self._collection.delete_many({"webhook_id": {"$in": list(webhook_ids)}})
+
     def _document(self, attempt: Attempt) -> Document:
         document = attempt.model_dump()
         document["_id"] = document.pop("id")
@@ -60,6 +78,14 @@ class DeliveryLogs:
         return document
 
 
+def _match(webhook_id: str, wanted: AttemptFilter) -> Document:
+    match = match_of(webhook_id, "attempted_at", wanted.mails)
+    if wanted.results:
+        match["result"] = {"$in": list(wanted.results)}
+    return match
+
+
 def _attempt(document: Document) -> Attempt:
-    fields = {k: v for k, v in document.items() if k not in ("_id", "expires_at")}
+    """Read an attempt. A newer Conduit may have written fields that this one does not know."""
+    fields = {name: document[name] for name in Attempt.model_fields if name in document}
     return Attempt(id=document["_id"], **fields)

@@ -5,7 +5,7 @@ from datetime import datetime
 from conduit.model.domain import Domain
 from conduit.store.records import Records
 
-# Far above what an account claims; a bound for what one answer may hold.
+# Far above what a person looks at; a bound for what one account may have, and one answer hold.
 LIST_LIMIT = 1_000
 
 
@@ -27,9 +27,18 @@ class Domains(Records[Domain]):
         """Return an account's claims, oldest first."""
         return await self.find_all({"account_id": account_id}, [("_id", 1)], LIST_LIMIT)
 
+    async def has_room(self, account_id: str) -> bool:
+        """Whether the account may have one claim more."""
+        return await self.count({"account_id": account_id}, LIST_LIMIT) < LIST_LIMIT
+
     async def verified_owner(self, name: str) -> Domain | None:
         """Return the verified claim of this name."""
         return await self.find({"name": name, "verified": True})
+
+    async def verified_by(self, name: str) -> str | None:
+        """Return the account that has verified this name."""
+        owner = await self.verified_owner(name)
+        return owner.account_id if owner else None
 
     async def due_for_check(self, checked_before: datetime, limit: int) -> list[Domain]:
         """Return verified claims that were last checked before this moment, the oldest first."""

@@ -24,16 +24,24 @@ def unique(*fields: str) -> IndexModel:
 
 
 INDEXES: Mapping[str, Sequence[IndexModel]] = {
-    "accounts": (unique("email"),),
+    "accounts": (unique("email"), IndexModel([("deleted_at", ASCENDING)])),
+    "password_resets": (unique("token_hash"), EXPIRY),
+    "email_confirmations": (unique("token_hash"), EXPIRY),
+    "sign_in_challenges": (IndexModel([("account_id", ASCENDING)]), EXPIRY),
     "sessions": (
         unique("family_hash"),
         IndexModel([("account_id", ASCENDING)]),
         EXPIRY,
     ),
+    "api_tokens": (
+        unique("token_hash"),
+        IndexModel([("account_id", ASCENDING), ("_id", ASCENDING)]),
+    ),
     "webhooks": (
         unique("address"),
         IndexModel([("account_id", ASCENDING), ("_id", ASCENDING)]),
     ),
+    "smtp_policies": (IndexModel([("account_id", ASCENDING), ("_id", ASCENDING)]),),
     "domains": (
         unique("account_id", "name"),
         IndexModel(
@@ -46,15 +54,37 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
     ),
     "deliveries": (
         IndexModel([("webhook_id", ASCENDING), ("received_at", DESCENDING), ("_id", DESCENDING)]),
+        IndexModel(
+            [
+                ("webhook_id", ASCENDING),
+                ("state", ASCENDING),
+                ("received_at", DESCENDING),
+                ("_id", DESCENDING),
+            ]
+        ),
+        IndexModel([("webhook_id", ASCENDING), ("smtp_message_id", ASCENDING)]),
         EXPIRY,
     ),
     "delivery_logs": (
         unique("delivery_id", "number"),
         IndexModel([("webhook_id", ASCENDING), ("attempted_at", DESCENDING), ("_id", DESCENDING)]),
+        IndexModel(
+            [
+                ("webhook_id", ASCENDING),
+                ("result", ASCENDING),
+                ("attempted_at", DESCENDING),
+                ("_id", DESCENDING),
+            ]
+        ),
+        IndexModel([("webhook_id", ASCENDING), ("smtp_message_id", ASCENDING)]),
         EXPIRY,
     ),
     "messages": (EXPIRY,),
     "slots": (EXPIRY,),
+    "audit_log": (
+        IndexModel([("account_id", ASCENDING), ("at", DESCENDING), ("_id", DESCENDING)]),
+        EXPIRY,
+    ),
 }
 
 

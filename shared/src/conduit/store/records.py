@@ -61,8 +61,18 @@ class Records(Generic[R]):
             documents = await self._collection.find(match).sort(sort).to_list(limit)
         return [from_document(self.kind, document) for document in documents]
 
+    async def count(self, match: Match, limit: int) -> int:
+        """Return how many records match, `limit` at most."""
+        with translated():
+            return await self._collection.count_documents(match, limit=limit)
+
     async def delete(self, match: Match) -> bool:
         """Delete the one record that matches; return whether there was one."""
         with translated():
             result = await self._collection.delete_one(match)
         return bool(result.deleted_count)
+
+    async def forget(self, account_id: str) -> None:
+        """Delete all records of an account that is deleted."""
+        with translated():
+            await self._collection.delete_many({"account_id": account_id})

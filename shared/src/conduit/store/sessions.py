@@ -1,6 +1,7 @@
 """The collection of sessions. The store removes them some time after they expired."""
 
 from conduit.model.session import Session
+from conduit.store.connection import translated
 from conduit.store.records import Records
 
 
@@ -21,3 +22,8 @@ class Sessions(Records[Session]):
     async def revoke(self, session_id: str) -> bool:
         """End a session; return whether it was there."""
         return await self.delete({"_id": session_id})
+
+    async def revoke_all(self, account_id: str, *, but: str | None = None) -> None:
+        """End all sessions of an account, except perhaps one."""
+        with translated():
+            await self._collection.delete_many({"account_id": account_id, "_id": {"$ne": but}})

@@ -4,6 +4,7 @@ One small document a webhook, moved on with a check of what was read, so that al
 together keep to one rate.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from conduit.errors import DuplicateKey, StoreUnavailable
@@ -29,6 +30,11 @@ class Slots:
             if slot is not None:
                 return slot
         raise StoreUnavailable("the slots of this webhook are contended")
+
+    async def forget(self, webhook_ids: Sequence[str]) -> None:
+        """Delete the documents of webhooks whose account is deleted."""
+        with translated():
+            await self._collection.delete_many({"_id": {"$in": list(webhook_ids)}})
 
     async def _try(self, webhook_id: str, now: datetime, interval: timedelta) -> datetime | None:
         with translated():

@@ -1,9 +1,11 @@
 """The collection of webhooks. Their address is unique over all accounts."""
 
+import re
+
 from conduit.model.webhook import Webhook
 from conduit.store.records import Records
 
-# Far above what a person looks at; a bound for what one answer may hold.
+# Far above what a person looks at; a bound for what one account may have, and one answer hold.
 LIST_LIMIT = 10_000
 
 
@@ -29,12 +31,20 @@ class Webhooks(Records[Webhook]):
         """Return an account's webhooks, oldest first."""
         return await self.find_all({"account_id": account_id}, [("_id", 1)], LIST_LIMIT)
 
+    async def has_room(self, account_id: str) -> bool:
+        """Whether the account may have one webhook more."""
+        return await self.count({"account_id": account_id}, LIST_LIMIT) < LIST_LIMIT
+
     async def delete_owned(self, account_id: str, webhook_id: str) -> bool:
         """Delete the webhook if this account owns it; return whether it did."""
         return await self.delete({"_id": webhook_id, "account_id": account_id})
 
-    async def on_domain(self, account_id: str, domain: str) -> list[Webhook]:
-        """Return an account's webhooks whose addresses are on this domain."""
-        suffix = f"@{domain}"
-        webhooks = await self.of_account(account_id)
-        return [webhook for webhook in webhooks if webhook.address.endswith(suffix)]
+    async def on_domain(self, account_id: str, domain: str, limit: int) -> list[Webhook]:
+        """Return an account's webhooks whose addresses are on this domain, at most `limit`."""
+        match = {"account_id": account_id, "address": {"$regex": f"@{re.escape(domain)}$"}}
+        return await self.find_all(match, [("_id", 1)], limit)
+
+    async def with_policy(self, account_id: str, policy_id: str, limit: int) -> list[Webhook]:
+        """Return an account's webhooks to which this policy is attached, at most `limit`."""
+        match = {"account_id": account_id, "smtp_security_policy_id": policy_id}
+        return await self.find_all(match, [("_id", 1)], limit)

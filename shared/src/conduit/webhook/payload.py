@@ -2,7 +2,7 @@
 
 Always present:
     message_id      the Message-ID header with its angle brackets; when the mail has none, an id
-                    made of the delivery's, the same at each attempt
+                    made of the first delivery's, the same at each attempt and replay
     from            envelope sender, empty for the null reverse-path
     to              envelope recipients that lead to this webhook
     id              the delivery, as in the `webhook-id` header
@@ -10,6 +10,7 @@ Always present:
     envelope        helo, remote_ip, tls, authenticated_as; the last two null when there was none
 
 Present when the mail has it:
+    replay_of       the delivery that the mail first came with, when its owner had it sent again
     subject         decoded
     date            RFC 3339, UTC
     text, html      all parts that are meant to be read, line ends as `\\n`
@@ -37,7 +38,13 @@ _Json = dict[str, Any]
 
 def build(mail: ParsedMail, event: MailAccepted, *, attachment_limit: int) -> bytes:
     """Return the JSON of a mail, with attachments of `attachment_limit` octets in all at most."""
-    fields = {
+    made = fields(mail, event, attachment_limit=attachment_limit)
+    return orjson.dumps(made, option=orjson.OPT_UTC_Z)
+
+
+def fields(mail: ParsedMail, event: MailAccepted, *, attachment_limit: int) -> _Json:
+    """Return what `build` writes as JSON."""
+    return {
         "message_id": mail.message_id or _made_message_id(event),
         "from": event.envelope.mail_from,
         "to": event.envelope.recipients,
@@ -46,6 +53,7 @@ def build(mail: ParsedMail, event: MailAccepted, *, attachment_limit: int) -> by
         "envelope": _envelope(event),
         **_present(
             {
+                "replay_of": event.replay_of,
                 "subject": mail.subject,
                 "date": mail.date,
                 "text": mail.text,
@@ -60,7 +68,6 @@ def build(mail: ParsedMail, event: MailAccepted, *, attachment_limit: int) -> by
             }
         ),
     }
-    return orjson.dumps(fields, option=orjson.OPT_UTC_Z)
 
 
 def _present(fields: _Json) -> _Json:
@@ -68,7 +75,8 @@ def _present(fields: _Json) -> _Json:
 
 
 def _made_message_id(event: MailAccepted) -> str:
-    return f"<{event.delivery_id}@conduit.invalid>"  # a name that never exists (RFC 2606 §2)
+    delivery_id = event.replay_of or event.delivery_id
+    return f"<{delivery_id}@conduit.invalid>"  # a name that never exists (RFC 2606 §2)
 
 
 def _envelope(event: MailAccepted) -> _Json:

@@ -5,15 +5,17 @@ from datetime import datetime
 from pydantic import Field
 
 from conduit.errors import DuplicateKey
+from conduit.model.audit import Action
 from conduit.model.domain import Domain, new_verification_token
 from conduit.model.ids import Prefix, is_id, new_id
 from conduit.model.record import utc_now
+from conduit.store.domains import LIST_LIMIT
+from conduit_api import audit
 from conduit_api.domain_name import claimable
 from conduit_api.errors import Conflict, NotFound, Unprocessable
 from conduit_api.fields import NoInput, Request, Response
 from conduit_api.operation import AccountCall, Answer
-
-_NAMED = 10  # webhooks listed in the error of a domain in use
+from conduit_api.resources.webhooks import NAMED, named
 
 
 class CreateDomainRequest(Request):
@@ -56,11 +58,14 @@ async def create(call: AccountCall[CreateDomainRequest]) -> Answer:
     owner = await domains.verified_owner(name)
     if owner is not None and owner.account_id != call.account_id:
         raise _already_claimed("Another account has verified this domain.")
+    if not await domains.has_room(call.account_id):
+        raise Conflict("too_many_domains", f"An account may claim {LIST_LIMIT} domains.")
     claim = _new_claim(call.account_id, name)
     try:
         await domains.insert(claim)
     except DuplicateKey:
         raise _already_claimed("This account claims this domain already.") from None
+    await audit.record(call, call.account_id, Action.DOMAIN_CLAIMED, claim.id, name=name)
     return Answer(DomainResponse.of(claim))
 
 
@@ -78,13 +83,12 @@ async def get(call: AccountCall[NoInput]) -> Answer:
 async def delete(call: AccountCall[NoInput]) -> Answer:
     """Give a claim up, unless webhooks receive mail on it."""
     claim = await _owned(call)
-    webhooks = await call.context.webhooks.on_domain(call.account_id, claim.name)
-    if webhooks:
-        shown = ", ".join(webhook.id for webhook in webhooks[:_NAMED])
-        more = f" and {len(webhooks) - _NAMED} more" if len(webhooks) > _NAMED else ""
-        raise Conflict("domain_in_use", f"Webhooks have addresses on this domain: {shown}{more}.")
+    users = await call.context.webhooks.on_domain(call.account_id, claim.name, NAMED + 1)
+    if users:
+        raise Conflict("domain_in_use", f"Webhooks have addresses on this domain: {named(users)}.")
     if not await call.context.domains.delete_owned(call.account_id, claim.id):
         raise NotFound("domain")
+    await audit.record(call, call.account_id, Action.DOMAIN_DELETED, claim.id, name=claim.name)
     return Answer()
 
 
@@ -96,6 +100,8 @@ async def verify(call: AccountCall[NoInput]) -> Answer:
         raise Conflict("domain_taken", "Another account has verified this domain.")
     if checked.problem is not None:
         raise Unprocessable("domain_verification_failed", checked.problem)
+    if not claim.verified:
+        await audit.record(call, call.account_id, Action.DOMAIN_VERIFIED, claim.id, name=claim.name)
     return Answer(DomainResponse.of(await _owned(call)))
 
 

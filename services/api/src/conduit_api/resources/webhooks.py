@@ -1,28 +1,52 @@
 """Webhooks: the addresses of an account, and the endpoints that get their mail."""
 
+import logging
 import secrets
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from conduit.errors import DuplicateKey, VersionConflict
 from conduit.mail.address import AddressError, parse_address
+from conduit.model.audit import Action
 from conduit.model.ids import Prefix, is_id, new_id
 from conduit.model.record import utc_now
-from conduit.model.webhook import Sealed, Webhook, public_address
+from conduit.model.webhook import ROTATION_OVERLAP, Sealed, Webhook, public_address
 from conduit.security.secrets import SecretBox
+from conduit.store.webhooks import LIST_LIMIT
+from conduit.webhook.egress import Egress
+from conduit_api import audit
 from conduit_api.context import Context
 from conduit_api.custom_headers import check_custom_headers
 from conduit_api.errors import Conflict, NotFound, ServiceUnavailable, Unprocessable
 from conduit_api.fields import NoInput, Omittable, Request, Response
 from conduit_api.operation import AccountCall, Answer, I
+from conduit_api.payload_template import check_payload_template
 from conduit_api.target_url import check_target_url
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+NAMED = 10
+"""Webhooks that the error of something in use names at most."""
 
 _LONGEST_ADDRESS = 254  # octets, RFC 5321 §4.5.3.1.3 without the brackets
 _MERGES = 50  # of parallel updates; each round one of them gets through
+
+
+def _available(mode: object) -> object:
+    if mode in ("sync", "sync_then_queued"):
+        raise PydanticCustomError(
+            "delivery_mode_not_available",
+            "This version of Conduit queues all mail; other modes come with a later one.",
+        )
+    return mode
+
 
 Address = Annotated[
     str, Field(description="Full address on a verified domain; omit for the public domain")
@@ -32,6 +56,11 @@ Secret = Annotated[str, Field(min_length=16, max_length=256, pattern=r"^[!-~]+$"
 Template = Annotated[str, Field(description="Go text/template for the JSON payload")]
 RateLimit = Annotated[
     int, Field(ge=0, le=1_000_000, description="Max emails per minute; 0 = disabled")
+]
+DeliveryMode = Annotated[
+    Literal["queued"],
+    BeforeValidator(_available),
+    Field(description="How mail is passed on; queued: it is acknowledged once it is durable"),
 ]
 
 
@@ -46,6 +75,7 @@ class UpdateWebhookRequest(Request):
     custom_headers: Omittable[dict[str, str]] = None
     payload_template: Omittable[Template] = None
     rate_limit: Omittable[RateLimit] = None
+    delivery_mode: Omittable[DeliveryMode] = None
     smtp_security_policy_id: Omittable[str] = None
     clear_security_policy: Omittable[bool] = None
 
@@ -60,6 +90,7 @@ class CreateWebhookRequest(Request):
     custom_headers: Omittable[dict[str, str]] = None
     payload_template: Omittable[Template] = None
     rate_limit: RateLimit = 0
+    delivery_mode: DeliveryMode = "queued"
     smtp_security_policy_id: Omittable[str] = None
 
 
@@ -74,6 +105,7 @@ class WebhookResponse(Response):
     custom_headers: dict[str, str]
     payload_template: Template | None = None
     rate_limit: Annotated[int, Field(ge=0, description="Max emails per minute; 0 = disabled")]
+    delivery_mode: DeliveryMode = "queued"
     smtp_security_policy_id: str | None = None
     created_at: datetime
     updated_at: datetime
@@ -90,7 +122,9 @@ class WebhookResponse(Response):
             custom_headers={
                 name: box.open(value, webhook.id) for name, value in webhook.custom_headers.items()
             },
+            payload_template=webhook.payload_template,
             rate_limit=webhook.rate_limit,
+            smtp_security_policy_id=webhook.smtp_security_policy_id,
             created_at=webhook.created_at,
             updated_at=webhook.updated_at,
         )
@@ -99,7 +133,9 @@ class WebhookResponse(Response):
 async def create(call: AccountCall[CreateWebhookRequest]) -> Answer:
     """Register a webhook."""
     wanted, context = call.input, call.context
-    _check(wanted, context)
+    await _check(wanted, context)
+    if not await context.webhooks.has_room(call.account_id):
+        raise Conflict("too_many_webhooks", f"An account may have {LIST_LIMIT} webhooks.")
     webhook_id, now = new_id(Prefix.WEBHOOK), utc_now()
     secret = wanted.secret or _new_secret()
     webhook = Webhook(
@@ -113,11 +149,14 @@ async def create(call: AccountCall[CreateWebhookRequest]) -> Answer:
         active=wanted.active,
         custom_headers=_sealed(context.box, wanted.custom_headers or {}, webhook_id),
         rate_limit=wanted.rate_limit,
+        payload_template=wanted.payload_template or None,
+        smtp_security_policy_id=await _policy(call, wanted.smtp_security_policy_id),
     )
-    try:
-        await context.webhooks.insert(webhook)
-    except DuplicateKey:
-        raise _address_taken() from None
+    await _at_address(context, webhook, context.webhooks.insert)
+    if not await _holds_policy(call, webhook):
+        await context.webhooks.delete_owned(call.account_id, webhook_id)
+        raise _no_such_policy()
+    await audit.record(call, call.account_id, Action.WEBHOOK_CREATED, webhook_id)
     return Answer(WebhookResponse.of(webhook, context.box, secret))
 
 
@@ -135,18 +174,30 @@ async def get(call: AccountCall[NoInput]) -> Answer:
 async def update(call: AccountCall[UpdateWebhookRequest]) -> Answer:
     """Change what the request names, on top of what others change at the same time."""
     wanted, context = call.input, call.context
-    _check(wanted, context)
-    for _ in range(_MERGES):
-        webhook = await owned(call)
-        changed = webhook.model_copy(update=await _changes(call, webhook))
-        try:
-            written = await context.webhooks.replace(changed)
-        except VersionConflict:
-            continue
-        except DuplicateKey:
-            raise _address_taken() from None
-        return Answer(WebhookResponse.of(written, context.box, wanted.secret))
-    raise ServiceUnavailable
+    await _check(wanted, context)
+    before, written = await _merged(call, lambda webhook: _changes(call, webhook))
+    policy_id = written.smtp_security_policy_id
+    if policy_id != before.smtp_security_policy_id and not await _holds_policy(call, written):
+        await _attach_again(context, written, before.smtp_security_policy_id)
+        raise _no_such_policy()
+    await audit.record(call, call.account_id, Action.WEBHOOK_UPDATED, written.id)
+    return Answer(WebhookResponse.of(written, context.box, wanted.secret))
+
+
+async def rotate_secret(call: AccountCall[NoInput]) -> Answer:
+    """Give a webhook a new secret; for a day its calls are signed with the old one too."""
+    box, secret = call.context.box, _new_secret()
+
+    async def rotated(webhook: Webhook) -> dict[str, Any]:
+        return {
+            "secret": box.seal(secret, webhook.id),
+            "previous_secret": webhook.secret,
+            "previous_secret_until": utc_now() + ROTATION_OVERLAP,
+        }
+
+    _, written = await _merged(call, rotated)
+    await audit.record(call, call.account_id, Action.WEBHOOK_SECRET_ROTATED, written.id)
+    return Answer(WebhookResponse.of(written, box, secret))
 
 
 async def delete(call: AccountCall[NoInput]) -> Answer:
@@ -154,6 +205,7 @@ async def delete(call: AccountCall[NoInput]) -> Answer:
     webhook_id = call.path("id")
     if not await call.context.webhooks.delete_owned(call.account_id, webhook_id):
         raise NotFound("webhook")
+    await audit.record(call, call.account_id, Action.WEBHOOK_DELETED, webhook_id)
     return Answer()
 
 
@@ -167,23 +219,44 @@ async def owned(call: AccountCall[I]) -> Webhook:
     raise NotFound("webhook")
 
 
-def _check(wanted: CreateWebhookRequest | UpdateWebhookRequest, context: Context) -> None:
+def named(webhooks: Sequence[Webhook]) -> str:
+    """Return the ids of webhooks, of which there may be more than NAMED, for an error."""
+    shown = ", ".join(webhook.id for webhook in webhooks[:NAMED])
+    return f"{shown} and more" if len(webhooks) > NAMED else shown
+
+
+async def _check(wanted: CreateWebhookRequest | UpdateWebhookRequest, context: Context) -> None:
     """Refuse what can be refused without the store."""
+    settings = context.settings
     if wanted.target_url is not None:
-        check_target_url(wanted.target_url, allow_http=context.settings.egress_allow_http)
+        egress = Egress(settings.egress_allow_http, settings.egress_allowed_networks)
+        check_target_url(wanted.target_url, egress)
     if wanted.custom_headers:
         check_custom_headers(wanted.custom_headers)
+    clears = isinstance(wanted, UpdateWebhookRequest) and wanted.clear_security_policy
+    if clears and wanted.smtp_security_policy_id:
+        raise Unprocessable(
+            "contradictory_fields",
+            "clear_security_policy: A policy can be detached or attached, not both at once.",
+        )
     if wanted.payload_template:
-        raise Unprocessable(
-            "payload_template_not_available",
-            "payload_template: This version of Conduit sends its own JSON; "
-            "templates come with a later one.",
-        )
-    if wanted.smtp_security_policy_id:
-        raise Unprocessable(
-            "smtp_security_policy_not_found",
-            "smtp_security_policy_id: No SMTP security policy of this account has this id.",
-        )
+        await check_payload_template(wanted.payload_template)
+
+
+Change = Callable[[Webhook], Awaitable[dict[str, Any]]]
+
+
+async def _merged(call: AccountCall[I], change: Change) -> tuple[Webhook, Webhook]:
+    """Change a webhook on top of what others change; return it before and after."""
+    context = call.context
+    for _ in range(_MERGES):
+        webhook = await owned(call)
+        changed = webhook.model_copy(update=await change(webhook))
+        try:
+            return webhook, await _at_address(context, changed, context.webhooks.replace)
+        except VersionConflict:
+            continue
+    raise ServiceUnavailable
 
 
 async def _changes(call: AccountCall[UpdateWebhookRequest], webhook: Webhook) -> dict[str, Any]:
@@ -192,10 +265,91 @@ async def _changes(call: AccountCall[UpdateWebhookRequest], webhook: Webhook) ->
     if wanted.address is not None:
         changes["address"] = await _address(call, wanted.address, webhook.id, webhook.address)
     if wanted.secret is not None:
-        changes["secret"] = box.seal(wanted.secret, webhook.id)
+        changes |= {"secret": box.seal(wanted.secret, webhook.id), "previous_secret": None}
     if wanted.custom_headers is not None:
         changes["custom_headers"] = _sealed(box, wanted.custom_headers, webhook.id)
+    if wanted.payload_template is not None:
+        changes["payload_template"] = wanted.payload_template or None
+    if wanted.clear_security_policy:
+        changes["smtp_security_policy_id"] = None
+    elif wanted.smtp_security_policy_id:
+        changes["smtp_security_policy_id"] = await _policy(call, wanted.smtp_security_policy_id)
     return changes
+
+
+async def _policy(call: AccountCall[I], policy_id: str | None) -> str | None:
+    """Return the id of a policy to attach, or raise Unprocessable; an empty one is none."""
+    if not policy_id:
+        return None
+    if is_id(Prefix.POLICY, policy_id) and await call.context.policies.owned(
+        call.account_id, policy_id
+    ):
+        return policy_id
+    raise _no_such_policy()
+
+
+async def _holds_policy(call: AccountCall[I], webhook: Webhook) -> bool:
+    """Whether the policy that a webhook was written with is there to stay."""
+    policy_id = webhook.smtp_security_policy_id
+    return policy_id is None or await call.context.policies.touch(call.account_id, policy_id)
+
+
+async def _attach_again(context: Context, webhook: Webhook, policy_id: str | None) -> None:
+    """Put back the policy that a webhook had before one was attached that has just gone."""
+    current: Webhook | None = webhook
+    while current and current.smtp_security_policy_id == webhook.smtp_security_policy_id:
+        restored = current.model_copy(update={"smtp_security_policy_id": policy_id})
+        try:
+            await context.webhooks.replace(restored)
+        except VersionConflict:
+            current = await context.webhooks.of_id(webhook.id)
+        else:
+            return
+
+
+def _no_such_policy() -> Unprocessable:
+    return Unprocessable(
+        "smtp_security_policy_not_found",
+        "smtp_security_policy_id: No SMTP security policy of this account has this id.",
+    )
+
+
+async def _at_address(
+    context: Context, webhook: Webhook, write: Callable[[Webhook], Awaitable[T]]
+) -> T:
+    """Write a webhook, to which a leftover of its domain's former owner gives its address up."""
+    try:
+        return await write(webhook)
+    except DuplicateKey:
+        await _vacate(context, webhook.address)
+    try:
+        return await write(webhook)
+    except DuplicateKey:
+        raise _address_taken() from None
+
+
+async def _vacate(context: Context, address: str) -> None:
+    """Move the webhook at this address to its public one if its account has lost the domain.
+
+    Whoever wants the address has verified the domain, and the ingest gives the leftover no mail.
+    """
+    holder = await context.webhooks.of_address(address)
+    if holder is None or holder.has_public_address:
+        return
+    owner = await context.domains.verified_by(holder.domain)
+    if owner in (None, holder.account_id):
+        return
+    moved = public_address(holder.id, context.settings.public_domain)
+    try:
+        await context.webhooks.replace(holder.model_copy(update={"address": moved}))
+    except VersionConflict:  # what it is now, the next write tells
+        return
+    log.warning(
+        "webhook.address_lost", extra={"webhook_id": holder.id, "account_id": holder.account_id}
+    )
+    await audit.record_own(
+        context, holder.account_id, Action.WEBHOOK_ADDRESS_LOST, holder.id, address=address
+    )
 
 
 async def _address(
