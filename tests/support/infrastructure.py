@@ -18,6 +18,7 @@ from conduit.settings import BusSettings, StoreSettings
 from conduit_local import rabbitmq
 from conduit_local.programs import INFRASTRUCTURE
 from conduit_local.stack import Stack
+from tests.support.frozen import wait_until_stopped
 
 
 class Broker:
@@ -56,7 +57,7 @@ class Broker:
 
     def freeze(self) -> None:
         """Let it neither answer nor close connections, until `thaw`."""
-        self._stack.kill("rabbitmq", signal.SIGSTOP)
+        wait_until_stopped(self._stack.kill("rabbitmq", signal.SIGSTOP))
 
     def thaw(self) -> None:
         """Let it go on."""

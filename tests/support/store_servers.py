@@ -11,6 +11,7 @@ from typing import Self
 
 from conduit_local import probes, programs
 from conduit_local.ports import LOOPBACK, Ports
+from tests.support.frozen import wait_until_stopped
 
 _SECANTUSD_RS = Path(__file__).parents[3] / "shared/secantusdb/secantusd-rs"
 _START_SECONDS = 30
@@ -83,7 +84,9 @@ class StoreServer:
 
     def freeze(self) -> None:
         """Let it neither answer nor close connections, until `thaw`."""
+        assert self._process is not None
         self._signal(signal.SIGSTOP)
+        wait_until_stopped(self._process.pid)
 
     def thaw(self) -> None:
         """Let it go on."""

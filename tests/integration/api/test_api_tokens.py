@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from conduit.model.ids import Prefix, new_id
 from conduit.model.record import utc_now
 from conduit.store.connection import Store
 from conduit_api.operation import Operation, Private
@@ -156,7 +157,7 @@ async def test_an_account_has_so_many_tokens(user: User, store: Store) -> None:
     document = await store.collection("api_tokens").find_one({"_id": made["id"]})
     assert document is not None
     others = [
-        {**document, "_id": f"{made['id'][:-2]}{number:02}", "token_hash": f"{user.id}{number}"}
+        {**document, "_id": new_id(Prefix.TOKEN), "token_hash": f"{user.id}{number}"}
         for number in range(99)
     ]
     await store.collection("api_tokens").insert_many(others)
