@@ -12,6 +12,18 @@ from typing import Any, ClassVar
 import orjson
 
 from conduit.errors import MalformedEvent, UnknownEventVersion
+from conduit.model.authentication import (
+    Arc,
+    ArcStatus,
+    AuthResults,
+    Dkim,
+    DkimStatus,
+    Dmarc,
+    DmarcStatus,
+    Spf,
+    SpfScope,
+    SpfStatus,
+)
 from conduit.model.envelope import Envelope
 
 
@@ -36,6 +48,7 @@ class MailAccepted:
     than `not_before`. `paced` tells that the webhook's rate limit has given out `not_before`.
     `replay_of` is the delivery that the mail first came with, when its owner had it sent again.
     `shared` tells that the mail is on its way to other accounts too; where it is not known, it may.
+    `authentication` is what SPF, DKIM, DMARC and ARC said, None where they were not asked.
     """
 
     KIND: ClassVar[str] = "mail.accepted"
@@ -53,6 +66,7 @@ class MailAccepted:
     paced: bool = False
     replay_of: str | None = None
     shared: bool = True
+    authentication: AuthResults | None = None
 
     def by_reference(self) -> "MailAccepted":
         """The event of a mail that is kept in the store."""
@@ -162,11 +176,31 @@ def _read(kind: type[Event], meta: dict[str, Any], body: bytes) -> dict[str, Any
         read["received_at"] = datetime.fromisoformat(read["received_at"])
         if read.get("not_before") is not None:
             read["not_before"] = datetime.fromisoformat(read["not_before"])
+        if read.get("authentication") is not None:
+            read["authentication"] = _read_authentication(read["authentication"])
         read["raw"] = None if meta["stored"] else body
     return read
 
 
-def _known(kind: type[Event | Envelope], values: dict[str, Any]) -> dict[str, Any]:
+def _read_authentication(values: dict[str, Any]) -> AuthResults:
+    spf, dmarc, arc = (values[name] for name in ("spf", "dmarc", "arc"))
+    return AuthResults(
+        spf=Spf(
+            **_known(Spf, spf)
+            | {"status": SpfStatus(spf["status"]), "scope": SpfScope(spf["scope"])}
+        ),
+        dkim=tuple(
+            Dkim(**_known(Dkim, dkim) | {"status": DkimStatus(dkim["status"])})
+            for dkim in values["dkim"]
+        ),
+        dmarc=Dmarc(**_known(Dmarc, dmarc) | {"status": DmarcStatus(dmarc["status"])}),
+        arc=Arc(**_known(Arc, arc) | {"status": ArcStatus(arc["status"])}),
+    )
+
+
+def _known(
+    kind: type[Event | Envelope | Spf | Dkim | Dmarc | Arc], values: dict[str, Any]
+) -> dict[str, Any]:
     return {known.name: values[known.name] for known in fields(kind) if known.name in values}
 
 

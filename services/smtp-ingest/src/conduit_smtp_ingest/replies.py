@@ -58,6 +58,29 @@ _OF_REASON = {
         450, "4.2.1", "This address takes no mail at present, try again later"
     ),
     Reason.POLICY_NOT_ENFORCED: INTERNAL,
+    Reason.POLICY_MISSING: INTERNAL,
+    Reason.SOURCE_NOT_ALLOWED: Reply(550, "5.7.1", "This address takes no mail from your network"),
+    Reason.AUTH_REQUIRED: Reply(530, "5.7.0", "Authentication required"),
+    Reason.AUTH_NOT_ALLOWED: Reply(550, "5.7.1", "Your credentials are not for this address"),
+    Reason.SPF_NOT_PASSED: Reply(550, "5.7.23", "SPF did not pass, which this address requires"),
+    Reason.SPF_DOMAIN_NOT_ALLOWED: Reply(
+        550, "5.7.23", "SPF passed for a domain from which this address takes no mail"
+    ),
+    Reason.DKIM_NOT_PASSED: Reply(
+        550, "5.7.20", "No valid DKIM signature, which this address requires"
+    ),
+    Reason.DKIM_DOMAIN_NOT_ALLOWED: Reply(
+        550, "5.7.21", "No valid DKIM signature of a domain from which this address takes mail"
+    ),
+    Reason.DNS_FAILURE: Reply(451, "4.4.3", "DNS does not answer at present, try again later"),
+    Reason.OTHER_DECISION: Reply(
+        452, "4.5.3", "Send this recipient's mail by itself: it is decided on by other rules"
+    ),
+    Reason.OVER_RATE: Reply(450, "4.7.1", "Too much mail for this address, try again later"),
+    Reason.ENDPOINT_REFUSED: Reply(550, "5.3.0", "The receiving application refused the mail"),
+    Reason.ENDPOINT_FAILED: Reply(
+        450, "4.3.0", "The receiving application does not answer, try again later"
+    ),
     Reason.TOO_LARGE: Reply(552, "5.3.4", "Message too large"),
     Reason.LINE_TOO_LONG: Reply(554, "5.6.0", "A line of the message is too long"),
     Reason.TOO_MANY_RECIPIENTS: Reply(452, "4.5.3", "Too many recipients"),

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from conduit.model.authentication import AuthResults
 from conduit.model.envelope import Envelope
 from conduit.model.record import Frozen
 
@@ -58,7 +59,8 @@ class Delivery(Frozen):
     `attempts` counts those that were made. `replay_of` is the delivery that the mail first came
     with, when its owner had it sent again; `replayed_at` is when its owner last did so with this
     one. The fields from `helo` on are what the SMTP session knew of its sender. `shared` tells that
-    the mail came for other accounts too; where it is not known, it may have.
+    the mail came for other accounts too; where it is not known, it may have. `authentication` is
+    None where it was not looked into.
     """
 
     id: str
@@ -81,7 +83,9 @@ class Delivery(Frozen):
     remote_ip: str = ""
     tls: str | None = None
     authenticated_as: str | None = None
+    tag: str | None = None
     shared: bool = True
+    authentication: AuthResults | None = None
 
     @property
     def envelope(self) -> Envelope:
@@ -93,6 +97,7 @@ class Delivery(Frozen):
             remote_ip=self.remote_ip,
             tls=self.tls,
             authenticated_as=self.authenticated_as,
+            tag=self.tag,
         )
 
 

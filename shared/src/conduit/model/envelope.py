@@ -8,7 +8,8 @@ class Envelope:
     """Who sent a mail to whom, and over what connection.
 
     `mail_from` is empty for the null reverse-path `<>`. `tls` is the protocol version, such as
-    `TLSv1.3`, or None for a connection in the clear.
+    `TLSv1.3`, or None for a connection in the clear. `tag` is what stood after the plus sign in the
+    first recipient that had a tag (`orders+2026@example.com`: `2026`).
     """
 
     mail_from: str
@@ -17,3 +18,4 @@ class Envelope:
     remote_ip: str
     tls: str | None = None
     authenticated_as: str | None = None
+    tag: str | None = None

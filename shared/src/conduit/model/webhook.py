@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import NewType
 
 from pydantic import Field
@@ -14,6 +15,17 @@ Sealed = NewType("Sealed", str)
 
 ROTATION_OVERLAP = timedelta(hours=24)
 """How long calls are signed with the previous secret too, for endpoints that have it still."""
+
+
+class DeliveryMode(StrEnum):
+    """When a sender gets its reply: once the mail is durable, or once the endpoint has answered.
+
+    `sync_then_queued` waits some seconds for the endpoint; then the mail is as one that is queued.
+    """
+
+    QUEUED = "queued"
+    SYNC = "sync"
+    SYNC_THEN_QUEUED = "sync_then_queued"
 
 
 class Webhook(Record):
@@ -34,6 +46,7 @@ class Webhook(Record):
     rate_limit: int = 0
     payload_template: str | None = None
     smtp_security_policy_id: str | None = None
+    delivery_mode: DeliveryMode = DeliveryMode.QUEUED
     previous_secret: Sealed | None = None
     previous_secret_until: datetime | None = None
 
