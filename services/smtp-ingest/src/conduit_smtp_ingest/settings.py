@@ -65,7 +65,7 @@ class IngestSettings(ServiceSettings, BusSettings, StoreSettings, DnsSettings):
     )
     smtp_command_limit: Count = Field(
         default=1000,
-        description="Commands without an accepted mail between them, after which a session is ended.",
+        description="Commands without an accepted mail among them, after which a session ends.",
     )
     smtp_auth_failure_limit: Count = Field(
         default=3, description="Failed authentications after which a session is ended."

@@ -70,7 +70,8 @@ class Spf:
 class Dkim:
     """The verdict on one signature.
 
-    `domain` is its `d=` in lower-case A-labels, `selector` its `s=`, `algorithm` is its `a=`, such as `rsa-sha256`. All three are empty where they cannot be read.
+    `domain` is its `d=` in lower-case A-labels, `selector` its `s=`, `algorithm` its `a=`, such as
+    `rsa-sha256`. All three are empty where they cannot be read.
     """
 
     status: DkimStatus
