@@ -1,8 +1,9 @@
-"""Bare aiosmtpd with a handler that does nothing, as a reference: `… PORT`."""
+"""Bare aiosmtpd with a handler that does nothing, as a reference: `… PORT [uvloop]`."""
 
 import asyncio
 import sys
 
+import uvloop
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 
@@ -28,4 +29,5 @@ async def main(port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1])))
+    run = uvloop.run if sys.argv[2:] == ["uvloop"] else asyncio.run
+    run(main(int(sys.argv[1])))

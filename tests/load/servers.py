@@ -34,14 +34,14 @@ def store(directory: Path) -> Iterator[tuple[str, dict[str, str], list[str]]]:
 
 
 @contextmanager
-def module(name: str, *arguments: str, port: int) -> Iterator[None]:
-    """Run one of our modules until the end of the block."""
-    with started([sys.executable, "-m", name, *arguments], port):
-        yield
+def module(name: str, *arguments: str, port: int) -> Iterator[int]:
+    """Run one of our modules until the end of the block; yield its process id."""
+    with started([sys.executable, "-m", name, *arguments], port) as pid:
+        yield pid
 
 
 @contextmanager
-def started(command: list[str], port: int) -> Iterator[None]:
+def started(command: list[str], port: int) -> Iterator[int]:
     """Run a server until the end of the block; it must answer within ten seconds."""
     process = subprocess.Popen(
         command, cwd=ROOT, env=os.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -52,7 +52,7 @@ def started(command: list[str], port: int) -> Iterator[None]:
             if time.monotonic() > deadline or process.poll() is not None:
                 sys.exit(f"{command[0]} does not answer on port {port}")
             time.sleep(0.05)
-        yield
+        yield process.pid
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=30)

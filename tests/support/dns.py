@@ -9,9 +9,10 @@ import pytest
 from dns import flags, rcode
 from dns.exception import DNSException
 from dns.message import Message, QueryMessage, from_wire, make_response
-from dns.name import Name, from_text
+from dns.name import Name, from_text, root
+from dns.rdata import Rdata
 from dns.rdatatype import RdataType
-from dns.rrset import RRset
+from dns.rrset import RRset, from_rdata
 from dns.rrset import from_text as rrset_from_text
 
 _PORT_TRIES = 20
@@ -29,13 +30,15 @@ class DnsServer:
     """Knows the records that a test sets. Other names do not exist (NXDOMAIN).
 
     `questions` lists what was asked, as (name, type, transport). An answer that does not fit into
-    UDP is truncated there, so that the client comes again over TCP.
+    UDP is truncated there, so that the client comes again over TCP. `negative_ttl` says for how
+    long it may be remembered that something does not exist.
     """
 
     def __init__(self) -> None:
         self.questions: list[tuple[str, str, str]] = []
+        self.negative_ttl = 60
         self._records: dict[tuple[Name, RdataType], RRset] = {}
-        self._troubles: dict[Name, Trouble] = {}
+        self._troubles: dict[tuple[Name, RdataType], Trouble] = {}
         self._tcp: asyncio.Server | None = None
         self._udp: asyncio.DatagramTransport | None = None
         self._connections: set[asyncio.StreamWriter] = set()
@@ -56,6 +59,10 @@ class DnsServer:
         record_set = rrset_from_text(from_text(name), ttl, "IN", kind, *records)
         self._records[record_set.name, record_set.rdtype] = record_set
 
+    def set_rdata(self, name: Name, *records: Rdata, ttl: int = 60) -> None:
+        """Give a name these records of one type, which need no form in text."""
+        self._records[name, records[0].rdtype] = from_rdata(name, ttl, *records)
+
     def set_txt(self, name: str, *texts: str) -> None:
         """Give a name TXT records; each text is split into strings of at most 255 octets."""
         self.set(name, "TXT", *(_quoted(text) for text in texts))
@@ -63,17 +70,19 @@ class DnsServer:
     def remove(self, name: str) -> None:
         """Let a name not exist, nor be in trouble, any more."""
         wanted = from_text(name)
-        self._troubles.pop(wanted, None)
+        self.heal(name)
         for key in [key for key in self._records if key[0] == wanted]:
             del self._records[key]
 
-    def fail(self, name: str, trouble: Trouble) -> None:
-        """Let all questions for a name fail in this way, until `heal`."""
-        self._troubles[from_text(name)] = trouble
+    def fail(self, name: str, trouble: Trouble, *kinds: str) -> None:
+        """Let questions for a name fail in this way, of these types or all, until `heal`."""
+        for kind in kinds or ("ANY",):
+            self._troubles[from_text(name), RdataType.from_text(kind)] = trouble
 
     def heal(self, name: str) -> None:
         """End a name's trouble."""
-        self._troubles.pop(from_text(name), None)
+        for key in [key for key in self._troubles if key[0] == from_text(name)]:
+            del self._troubles[key]
 
     def asked(self, name: str) -> int:
         """Return how often a name was asked for, over UDP or TCP."""
@@ -112,7 +121,7 @@ class DnsServer:
         question = query.question[0]
         kind = RdataType.to_text(question.rdtype)
         self.questions.append((question.name.to_text(), kind, transport))
-        trouble = self._troubles.get(question.name)
+        trouble = self._trouble(question.name, question.rdtype)
         if trouble is Trouble.SILENCE:
             return None
         response = make_response(query, recursion_available=True)
@@ -122,17 +131,28 @@ class DnsServer:
             self._fill(response, question.name, question.rdtype)
         return _wire(response, query.payload if transport == "udp" else 65535)
 
+    def _trouble(self, name: Name, kind: RdataType) -> Trouble | None:
+        return self._troubles.get((name, kind), self._troubles.get((name, RdataType.ANY)))
+
     def _fill(self, response: Message, name: Name, kind: RdataType) -> None:
         alias = self._records.get((name, RdataType.CNAME))
         if alias is not None and kind is not RdataType.CNAME:
+            if alias in response.answer:  # aliases in a circle
+                return None
             response.answer.append(alias)
             return self._fill(response, alias[0].target, kind)
         found = self._records.get((name, kind))
         if found is not None:
             response.answer.append(found)
-        elif not any(known.is_subdomain(name) for known in _names(self._records)):
+            return None
+        response.authority.append(self._start_of_authority())
+        if not any(known.is_subdomain(name) for known in _names(self._records)):
             response.set_rcode(rcode.NXDOMAIN)
         return None
+
+    def _start_of_authority(self) -> RRset:
+        ttl = self.negative_ttl
+        return rrset_from_text(root, ttl, "IN", "SOA", f". . 1 3600 600 86400 {ttl}")
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connections.add(writer)

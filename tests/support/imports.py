@@ -25,6 +25,8 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "conduit.bus": (*_MIDDLE, "conduit.telemetry"),
     "conduit.store": (*_MIDDLE, "conduit.telemetry"),
     "conduit.dns": ("conduit.errors", "conduit.settings"),
+    "conduit.dns.cache": (),
+    "conduit.dns.lookups": ("conduit.errors", "conduit.dns", "conduit.dns.cache"),
     "conduit.service": ("conduit.errors", "conduit.settings", "conduit.telemetry"),
     "conduit_api": _SHARED,
     "conduit_dispatcher": _SHARED,
@@ -40,6 +42,7 @@ OWNERS: Mapping[str, str | None] = {
     **dict.fromkeys(
         ("passlib", "jwt", "pyotp", "cryptography", "argon2", "bcrypt"), "conduit.security"
     ),
+    **dict.fromkeys(("dkim", "nacl", "spftrace", "publicsuffixlist"), "conduit.mail"),
     "aiosmtpd": "conduit_smtp_ingest",
     "supervisor": "conduit_local",
     "secantusdb": None,

@@ -47,6 +47,7 @@ class Mailroom:
         self.messages = Messages(store, timedelta(days=3))
         self._deliveries = store.collection("deliveries")
         self._chunks = store.collection("messages")
+        self._slots = store.collection("slots")
 
     async def webhook(
         self, target_url: str, *, headers: dict[str, str] | None = None, **fields: Any
@@ -109,7 +110,8 @@ class Mailroom:
         """Return a webhook's log, oldest first, once it has `count` entries."""
 
         async def found() -> list[Attempt]:
-            entries = await self.logs.page(webhook.id, 1, 100)
+            page = await self.logs.page(webhook.id, 1, 100)
+            entries = [entry for entry in page if isinstance(entry, Attempt)]
             return entries[::-1] if len(entries) >= count else []
 
         entries: list[Attempt] = await eventually(found, within=within, what=f"{count} log entries")
@@ -146,6 +148,13 @@ class Mailroom:
     async def delivery_of(self, delivery_id: str) -> dict[str, Any] | None:
         """Return the record with this id."""
         return await self._deliveries.find_one({"_id": delivery_id})
+
+    async def next_slot(self, webhook: Webhook) -> datetime:
+        """Return the moment from which a rate-limited webhook may be called again."""
+        slot = await self._slots.find_one({"_id": webhook.id})
+        assert slot is not None
+        moment: datetime = slot["next_at"]
+        return moment
 
     async def chunks(self, event: MailAccepted) -> list[dict[str, Any]]:
         """Return the documents in which an event's mail is kept."""

@@ -4,7 +4,9 @@ ConduitError
 ├── SettingsError         a setting is missing or wrong; the service does not start
 ├── Unavailable           transient: try again later
 │   ├── BrokerUnavailable
-│   └── StoreUnavailable
+│   │   └── NoAnswer      the request was taken, but its deadline passed without an answer
+│   ├── StoreUnavailable
+│   └── TemporaryDnsFailure
 ├── DuplicateKey          the store holds another document under this unique key
 ├── VersionConflict       the document was changed or removed since it was read
 ├── MalformedEvent        what came over the bus cannot be read, now or later
@@ -28,8 +30,16 @@ class BrokerUnavailable(Unavailable):
     """RabbitMQ did not confirm in time, so nothing may be taken for granted."""
 
 
+class NoAnswer(BrokerUnavailable):
+    """RabbitMQ has the request, but nobody answered it in time."""
+
+
 class StoreUnavailable(Unavailable):
     """MongoDB did not answer in time."""
+
+
+class TemporaryDnsFailure(Unavailable):
+    """DNS gave no answer (timeout, SERVFAIL, no server): one may come later."""
 
 
 class DuplicateKey(ConduitError):

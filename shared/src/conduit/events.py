@@ -7,6 +7,7 @@ a new version, which the older reader leaves to a newer replica.
 
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, ClassVar
 
 import orjson
@@ -137,11 +138,73 @@ class SimulationDone:
     duration_ms: int
 
 
-Event = MailAccepted | DomainCheckRequested | DomainChecked | SimulationRequested | SimulationDone
+class DeliveryOutcome(StrEnum):
+    """What came of a mail whose sender waits for its endpoint.
+
+    The first three are the endpoint's word, and on record. `over_rate`: not called, for the
+    webhook's rate limit has no slot in time. `queued`: not called yet, it will be. `unavailable`:
+    not called, for a neighbour of the dispatcher is away or the time was over.
+    """
+
+    DELIVERED = "delivered"
+    TRANSIENT = "transient"
+    PERMANENT = "permanent"
+    OVER_RATE = "over_rate"
+    QUEUED = "queued"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryAsked:
+    """Call the webhook of this mail now, once: its sender waits.
+
+    Whoever takes this from the queue has `within` seconds from then on to call; the time that it
+    may wait in the queue is the message's expiry. So no two clocks are ever compared. It has the
+    version of the mail in it: a new one of that is a new one of this.
+    """
+
+    KIND: ClassVar[str] = "delivery.asked"
+    VERSION: ClassVar[int] = MailAccepted.VERSION
+
+    mail: MailAccepted
+    within: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryAnswered:
+    """What came of it. `code` and `message` are what the endpoint wants its sender to be told.
+
+    `code` has the class of the outcome (2 delivered, 4 transient, 5 permanent); `message` is
+    printable ASCII. Each is None where the endpoint said nothing.
+    """
+
+    KIND: ClassVar[str] = "delivery.answered"
+    VERSION: ClassVar[int] = 1
+
+    delivery_id: str
+    outcome: DeliveryOutcome
+    code: int | None = None
+    message: str | None = None
+
+
+Event = (
+    MailAccepted
+    | DomainCheckRequested
+    | DomainChecked
+    | SimulationRequested
+    | SimulationDone
+    | DeliveryAsked
+    | DeliveryAnswered
+)
 
 
 def encode(event: Event) -> Packet:
     """Return the event as the bus carries it."""
+    if isinstance(event, DeliveryAsked):
+        mail = encode(event.mail)
+        return _packet(
+            event, {"mail": orjson.Fragment(mail.meta), "within": event.within}, mail.body
+        )
     if isinstance(event, MailAccepted):
         meta = asdict(replace(event, raw=None))
         meta["stored"] = event.raw is None
@@ -179,6 +242,11 @@ def _read(kind: type[Event], meta: dict[str, Any], body: bytes) -> dict[str, Any
         if read.get("authentication") is not None:
             read["authentication"] = _read_authentication(read["authentication"])
         read["raw"] = None if meta["stored"] else body
+    elif kind is DeliveryAsked:
+        read["mail"] = MailAccepted(**_read(MailAccepted, read["mail"], body))
+        read["within"] = float(read["within"])
+    elif kind is DeliveryAnswered:
+        read["outcome"] = DeliveryOutcome(read["outcome"])
     return read
 
 
@@ -212,5 +280,7 @@ _KINDS: dict[str, type[Event]] = {
         DomainChecked,
         SimulationRequested,
         SimulationDone,
+        DeliveryAsked,
+        DeliveryAnswered,
     )
 }

@@ -4,6 +4,18 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from conduit.model.authentication import (
+    Arc,
+    ArcStatus,
+    AuthResults,
+    Dkim,
+    DkimStatus,
+    Dmarc,
+    DmarcStatus,
+    Spf,
+    SpfScope,
+    SpfStatus,
+)
 from conduit.model.delivery import Attempt, Delivery, DeliveryState, Result
 from conduit.model.ids import Prefix, new_id
 from conduit.model.message import Message
@@ -15,6 +27,12 @@ from conduit.store.messages import Messages
 RAW = (
     b"From: Ann <ann@example.com>\r\nTo: alerts@example.org\r\nSubject: Hello\r\n"
     b"Message-ID: <1@example.com>\r\nX-Team: ops\r\n\r\nIt works.\r\n"
+)
+AUTHENTICATION = AuthResults(
+    Spf(SpfStatus.SOFTFAIL, SpfScope.MAIL_FROM, "example.com", "not from there, probably"),
+    (Dkim(DkimStatus.PASS, "example.com", "s1", "rsa-sha256"),),
+    Dmarc(DmarcStatus.PASS, "example.com", "reject"),
+    Arc(ArcStatus.NONE),
 )
 _ENDS = {
     DeliveryState.DELIVERED: Result.DELIVERED,

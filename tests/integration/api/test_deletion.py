@@ -19,6 +19,7 @@ from conduit_local.stack import Stack
 from tests.integration.api.client import PASSWORD, Client, User
 from tests.integration.api.mail import Mail
 from tests.integration.api.mailbox import Mailbox
+from tests.integration.api.test_logs import new_refusal
 from tests.support.polling import eventually
 
 
@@ -47,7 +48,9 @@ async def settle(user: User, store: Store, mail: Mail, mailbox: Mailbox) -> tupl
     texts = [user.id, user.email]
     for each in (webhook, removed):
         delivery, _ = await mail.handled(each["id"], account_id=user.id, shared=False)
-        texts += [each["id"], delivery.id, delivery.message_id]
+        refusal = new_refusal(each["id"])
+        await mail.logs.add([refusal])
+        texts += [each["id"], delivery.id, delivery.message_id, refusal.id]
         await Slots(store).take(each["id"], utc_now(), timedelta(seconds=1))
     (await user.client.delete(f"/webhooks/{removed['id']}")).expect(204)
     await user.client.post("/accounts/password-reset", {"email": user.email})

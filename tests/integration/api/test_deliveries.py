@@ -9,7 +9,7 @@ from conduit.model.delivery import DeliveryState
 from conduit.model.record import utc_now
 from conduit_api.resources.deliveries import LONGEST_TEXT
 from tests.integration.api.client import User
-from tests.integration.api.mail import RAW, Mail
+from tests.integration.api.mail import AUTHENTICATION, RAW, Mail
 from tests.integration.api.test_logs import links
 
 NOWHERE = "dlv_01arz3ndektsv4rrffq69g5fav"
@@ -42,6 +42,34 @@ async def test_a_delivery_is_told(resident: User, mail: Mail) -> None:
         "attempts": 1,
         "received_at": timestamp(delivery.received_at),
         "updated_at": timestamp(delivery.updated_at),
+    }
+
+
+async def test_a_delivery_tells_who_its_mail_is_from(resident: User, mail: Mail) -> None:
+    webhook = await resident.new_webhook()
+    delivery, _ = await mail.handled(webhook["id"], tag="2026", authentication=AUTHENTICATION)
+    path = f"/webhooks/{webhook['id']}/deliveries"
+    [listed] = (await resident.client.get(path)).expect(200)
+    found = (await resident.client.get(f"{path}/{delivery.id}")).expect(200)
+    assert listed["tag"] == found["tag"] == "2026"
+    assert listed["authentication"] == found["authentication"]
+    assert found["authentication"] == {
+        "spf": {
+            "result": "softfail",
+            "scope": "mailfrom",
+            "domain": "example.com",
+            "reason": "not from there, probably",
+        },
+        "dkim": [
+            {
+                "result": "pass",
+                "domain": "example.com",
+                "selector": "s1",
+                "algorithm": "rsa-sha256",
+            }
+        ],
+        "dmarc": {"result": "pass", "domain": "example.com", "policy": "reject"},
+        "arc": {"result": "none", "instances": 0},
     }
 
 

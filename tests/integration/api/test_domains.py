@@ -124,12 +124,13 @@ async def test_a_claim_is_given_up(resident: User) -> None:
     await resident.new_domain(claim["name"])
 
 
+@pytest.mark.parametrize("local", ["hook", "*"])
 async def test_a_domain_in_use_stays_and_its_webhooks_are_named(
-    resident: User, domains: Domains
+    resident: User, domains: Domains, local: str
 ) -> None:
     claim = await resident.new_domain()
     await verify(domains, claim["id"])
-    webhook = await resident.new_webhook(address=f"hook@{claim['name']}")
+    webhook = await resident.new_webhook(address=f"{local}@{claim['name']}")
     reply = await resident.client.delete(f"/domains/{claim['id']}")
     assert reply.failure == (409, "domain_in_use")
     assert webhook["id"] in reply.json["error"]

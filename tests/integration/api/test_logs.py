@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from conduit.model.delivery import Attempt, Result
+from conduit.model.delivery import Attempt, Refusal, Result
 from conduit.model.ids import Prefix, new_id
 from conduit.model.record import utc_now
 from conduit.store.delivery_logs import DeliveryLogs
@@ -32,6 +32,22 @@ def new_attempt(webhook_id: str, minutes_ago: int = 0, **changes: Any) -> Attemp
         "attempted_at": utc_now() - timedelta(minutes=minutes_ago),
     }
     return Attempt(**fields | changes)
+
+
+def new_refusal(webhook_id: str, minutes_ago: int = 0, **changes: Any) -> Refusal:
+    fields: dict[str, Any] = {
+        "id": new_id(Prefix.LOG),
+        "webhook_id": webhook_id,
+        "reason": "spf_not_passed",
+        "smtp_reply": "550 5.7.23 SPF did not pass, which this address requires",
+        "smtp_message_id": None,
+        "sender": "sender@example.com",
+        "recipients": ("alerts@example.org",),
+        "helo": "mx.example.com",
+        "remote_ip": "192.0.2.1",
+        "attempted_at": utc_now() - timedelta(minutes=minutes_ago),
+    }
+    return Refusal(**fields | changes)
 
 
 def links(headers: Mapping[str, str]) -> dict[str, str]:
@@ -79,6 +95,81 @@ async def test_what_is_unknown_is_left_out(resident: User, logs: DeliveryLogs) -
     assert entry["error"] == "no connection"
     assert entry["sender"] == ""
     assert not {"smtp_message_id", "http_status", "response"} & set(entry)
+
+
+async def test_a_refusal_is_told(resident: User, logs: DeliveryLogs) -> None:
+    webhook = await resident.new_webhook()
+    refusal = new_refusal(webhook["id"])
+    await logs.add([refusal])
+    [entry] = (await resident.client.get(f"/webhooks/{webhook['id']}/logs")).expect(200)
+    assert entry == {
+        "id": refusal.id,
+        "webhook_id": webhook["id"],
+        "status": "refused",
+        "reason": "spf_not_passed",
+        "smtp_reply": "550 5.7.23 SPF did not pass, which this address requires",
+        "error": "The mail was refused with: 550 5.7.23 SPF did not pass, which this address "
+        "requires",
+        "sender": "sender@example.com",
+        "recipients": ["alerts@example.org"],
+        "helo": "mx.example.com",
+        "remote_ip": "192.0.2.1",
+        "attempted_at": refusal.attempted_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "simulated": False,
+    }
+    path = f"/webhooks/{webhook['id']}/logs/{refusal.id}"
+    assert (await resident.client.get(path)).expect(200) == entry
+
+
+async def test_refusals_that_were_only_counted_are_told(resident: User, logs: DeliveryLogs) -> None:
+    webhook = await resident.new_webhook()
+    await logs.add([new_refusal(webhook["id"], others=41, smtp_message_id="<1@example.com>")])
+    [entry] = (await resident.client.get(f"/webhooks/{webhook['id']}/logs")).expect(200)
+    assert (entry["others"], entry["smtp_message_id"]) == (41, "<1@example.com>")
+    assert entry["error"].endswith("(so were 41 others)")
+
+
+async def test_refusals_are_on_the_pages_among_the_attempts(
+    resident: User, logs: DeliveryLogs
+) -> None:
+    webhook = await resident.new_webhook()
+    entries = [
+        (new_refusal if minute % 2 else new_attempt)(webhook["id"], minute) for minute in range(5)
+    ]
+    await logs.add(entries)
+    path = f"/webhooks/{webhook['id']}/logs"
+    reply = await resident.client.get(f"{path}?page=2&page_size=2")
+    assert [entry["id"] for entry in reply.expect(200)] == [entry.id for entry in entries[2:4]]
+    assert reply.headers["X-Total-Count"] == "5"
+    assert set(links(reply.headers)) == {"first", "prev", "next", "last"}
+
+
+async def test_a_refusal_is_neither_replayed_nor_a_delivery(
+    resident: User, logs: DeliveryLogs
+) -> None:
+    webhook = await resident.new_webhook()
+    refusal = new_refusal(webhook["id"])
+    await logs.add([refusal])
+    path = f"/webhooks/{webhook['id']}"
+    reply = await resident.client.post(f"{path}/logs/{refusal.id}/replay")
+    assert reply.failure == (409, "mail_refused")
+    assert (await resident.client.get(f"{path}/deliveries")).expect(200) == []
+    missing = await resident.client.get(f"{path}/deliveries/{refusal.id}")
+    assert missing.failure == (404, "not_found")
+
+
+async def test_refusals_are_shown_to_their_owner_only(
+    user: User, resident: User, logs: DeliveryLogs
+) -> None:
+    webhook, own = await user.new_webhook(), await resident.new_webhook()
+    refusal = new_refusal(webhook["id"])
+    await logs.add([refusal])
+    for path in (f"/webhooks/{webhook['id']}/logs", f"/webhooks/{own['id']}/logs/{refusal.id}"):
+        assert (await resident.client.get(path)).failure == (404, "not_found")
+        assert (await resident.client.get(f"{path}/{refusal.id}")).failure == (404, "not_found")
+    assert (await resident.client.get(f"/webhooks/{own['id']}/logs")).expect(200) == []
+    [entry] = (await user.client.get(f"/webhooks/{webhook['id']}/logs")).expect(200)
+    assert entry["id"] == refusal.id
 
 
 async def test_pages_are_linked_and_newest_first(resident: User, logs: DeliveryLogs) -> None:
@@ -165,26 +256,31 @@ async def test_entries_are_filtered(resident: User, logs: DeliveryLogs) -> None:
         new_attempt(webhook["id"], 20, result=Result.PERMANENT, smtp_message_id="<2@b>"),
         new_attempt(webhook["id"], 10, result=Result.GONE),
     ]
-    await logs.add(attempts)
+    refusal = new_refusal(webhook["id"], 25, sender="", smtp_message_id="<3@b>")
+    await logs.add([*attempts, refusal])
 
     async def found(**filters: str) -> list[int]:
         reply = await resident.client.get(f"/webhooks/{webhook['id']}/logs", params=filters)
         assert reply.headers["X-Total-Count"] == str(len(reply.expect(200)))
-        ids = [attempt.id for attempt in attempts]
+        ids = [*(attempt.id for attempt in attempts), refusal.id]
         return [ids.index(entry["id"]) for entry in reply.json]
 
-    assert await found() == [3, 2, 1, 0]
+    assert await found() == [3, 2, 4, 1, 0]
+    assert await found(status="refused") == [4]
+    assert await found(status="refused", sender="sender@example.com") == []
     assert await found(status="delivered") == [0]
     assert await found(status="failed") == [3, 2, 1]
     assert await found(status="transient") == [1]
     assert await found(status="permanent") == [2]
     assert await found(status="gone") == [3]
-    assert await found(sender="") == [1]
+    assert await found(sender="") == [4, 1]
+    assert await found(message_id="3@b") == [4]
     assert await found(sender="nobody@example.com") == []
     assert await found(message_id="2@b") == await found(message_id="<2@b>") == [2]
     moment = attempts[2].attempted_at.isoformat()
     assert await found(**{"from": moment}) == [3, 2]
-    assert await found(to=moment) == [1, 0]
+    assert await found(to=moment) == [4, 1, 0]
+    assert await found(status="refused", to=moment) == [4]
     assert await found(status="failed", to=moment) == [1]
 
 

@@ -16,7 +16,7 @@ from conduit.store.connection import Store
 from conduit_api.replays import LARGEST
 from conduit_local.stack import Stack
 from tests.integration.api.client import User
-from tests.integration.api.mail import Mail
+from tests.integration.api.mail import AUTHENTICATION, Mail
 from tests.integration.api.test_outage import assert_unavailable, stopped
 
 Queued = Callable[[int], Awaitable[list[MailAccepted]]]
@@ -69,6 +69,17 @@ async def test_a_mail_is_replayed_as_it_came(resident: User, mail: Mail, queued:
     assert pending["replay_of"] == delivery.id
     original = (await resident.client.get(f"{base}/deliveries/{delivery.id}")).expect(200)
     assert original["timeline"][-1] == {"event": "replayed", "at": original["replayed_at"]}
+
+
+async def test_a_replay_knows_who_the_mail_is_from(
+    resident: User, mail: Mail, queued: Queued
+) -> None:
+    webhook = await resident.new_webhook()
+    _, [attempt] = await mail.handled(webhook["id"], tag="2026", authentication=AUTHENTICATION)
+    path = f"/webhooks/{webhook['id']}/logs/{attempt.id}/replay"
+    (await resident.client.post(path)).expect(202)
+    [event] = await queued(1)
+    assert (event.authentication, event.envelope.tag) == (AUTHENTICATION, "2026")
 
 
 async def test_a_replay_of_a_replay_names_the_first_delivery(

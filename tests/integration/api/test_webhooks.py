@@ -97,6 +97,13 @@ async def test_secrets_are_sealed_in_the_store(resident: User, store: Store) -> 
         ({"address": "hook@INCOMING.localhost"}, (422, "address_lhs_not_allowed")),
         ({"address": "hook@sub.incoming.localhost"}, (422, "domain_not_verified")),
         ({"address": "hook@unclaimed.example.com"}, (422, "domain_not_verified")),
+        ({"address": "*@unclaimed.example.com"}, (422, "domain_not_verified")),
+        ({"address": "*@incoming.localhost"}, (422, "address_lhs_not_allowed")),
+        ({"address": "*"}, (422, "invalid_address")),
+        ({"address": "*@*"}, (422, "invalid_address")),
+        ({"address": "*@*.example.com"}, (422, "invalid_address")),
+        ({"address": "İ" * 32 + "@example.com"}, (422, "invalid_address")),
+        ({"address": "a@[192.0.2.1]"}, (422, "domain_not_verified")),
         ({"address": None}, (422, "validation_error")),
         ({"secret": "tooshort"}, (422, "validation_error")),
         ({"secret": "x" * 257}, (422, "validation_error")),
@@ -117,9 +124,8 @@ async def test_secrets_are_sealed_in_the_store(resident: User, store: Store) -> 
         ({"rate_limit": "1"}, (422, "validation_error")),
         ({"rate_limit": True}, (422, "validation_error")),
         ({"rate_limit": 10**30}, (422, "validation_error")),
-        ({"delivery_mode": "sync"}, (422, "delivery_mode_not_available")),
-        ({"delivery_mode": "sync_then_queued"}, (422, "delivery_mode_not_available")),
         ({"delivery_mode": "never"}, (422, "validation_error")),
+        ({"delivery_mode": "SYNC"}, (422, "validation_error")),
         ({"delivery_mode": None}, (422, "validation_error")),
         ({"smtp_security_policy_id": "pol_1"}, (422, "smtp_security_policy_not_found")),
         ({"smtp_security_policy_id": NO_POLICY}, (422, "smtp_security_policy_not_found")),
@@ -199,13 +205,25 @@ async def test_an_update_with_everything_changes_everything(resident: User, doma
         "custom_headers": {"X-B": "2"},
         "rate_limit": 7,
         "payload_template": "{{toJson .}}",
-        "delivery_mode": "queued",
+        "delivery_mode": "sync_then_queued",
         "smtp_security_policy_id": (await resident.new_policy())["id"],
     }
     path = f"/webhooks/{webhook['id']}"
     updated = (await resident.client.put(path, changes)).expect(200)
     assert {name: updated[name] for name in changes} == changes
     assert "secret" not in (await resident.client.get(path)).json
+
+
+@pytest.mark.parametrize("mode", ["queued", "sync", "sync_then_queued"])
+async def test_each_delivery_mode_can_be_chosen_and_left(resident: User, mode: str) -> None:
+    webhook = await resident.new_webhook(delivery_mode=mode)
+    assert webhook["delivery_mode"] == mode
+    path = f"/webhooks/{webhook['id']}"
+    (await resident.client.put(path, {"rate_limit": 7})).expect(200)
+    assert (await resident.client.get(path)).json["delivery_mode"] == mode
+    other = "queued" if mode == "sync" else "sync"
+    changed = (await resident.client.put(path, {"delivery_mode": other})).expect(200)
+    assert changed["delivery_mode"] == other
 
 
 async def test_an_empty_update_is_fine(resident: User) -> None:
@@ -333,27 +351,53 @@ async def test_a_secret_of_ones_own_replaces_all_others_at_once(
     assert len(kept.signing_secrets(utc_now())) == 1
 
 
+async def test_a_catch_all_is_an_address_as_any_other(resident: User, domain: str) -> None:
+    webhook = await resident.new_webhook(address=f"*@{domain.upper()}")
+    assert webhook["address"] == f"*@{domain}"
+    for same in (f"*@{domain}", f'"*"@{domain}'):
+        taken = await resident.client.post("/webhooks", {"target_url": URL, "address": same})
+        assert taken.failure == (409, "address_taken")
+    for beside in (f"a*@{domain}", f"alerts@{domain}", f"alerts+x@{domain}"):
+        assert (await resident.new_webhook(address=beside))["address"] == beside
+    path, kept = f"/webhooks/{webhook['id']}", {"address": webhook["address"]}
+    assert (await resident.client.put(path, kept)).expect(200)["address"] == f"*@{domain}"
+
+
+async def test_ways_to_write_an_address_are_one_address(resident: User, domains: Domains) -> None:
+    claim = await resident.new_domain(f"xn--exmple-cua.{uuid4().hex}.example.com")
+    await verify(domains, claim["id"])
+    parent = claim["name"].partition(".")[2]
+    webhook = await resident.new_webhook(address=f"É@exämple.{parent}")
+    assert webhook["address"] == f"é@xn--exmple-cua.{parent}"
+    for domain in ("exämple", "exa\u0308mple", "EXÄMPLE", "XN--EXMPLE-CUA"):
+        for local in ("é", "É", "e\u0301", "E\u0301"):
+            body = {"target_url": URL, "address": f"{local}@{domain}.{parent}"}
+            taken = await resident.client.post("/webhooks", body)
+            assert taken.failure == (409, "address_taken")
+
+
+@pytest.mark.parametrize("local", ["alerts", "*"])
 async def test_a_new_owner_of_a_domain_gets_the_addresses_of_the_former_one(
-    new_user: NewUser, domains: Domains
+    new_user: NewUser, domains: Domains, local: str
 ) -> None:
     former, owner = await new_user(), await new_user()
     claim = await former.new_domain()
     name = claim["name"]
     claims = [claim, await owner.new_domain(name)]
     await verify(domains, claim["id"])
-    leftover = await former.new_webhook(address=f"alerts@{name}")
-    body = {"target_url": URL, "address": f"alerts@{name}"}
+    leftover = await former.new_webhook(address=f"{local}@{name}")
+    body = {"target_url": URL, "address": f"{local}@{name}"}
 
     await verify(domains, claims[0]["id"], verified=False)
     assert (await owner.client.post("/webhooks", body)).failure == (422, "domain_not_verified")
 
     await verify(domains, claims[1]["id"])
     taken = (await owner.client.post("/webhooks", body)).expect(201)
-    assert taken["address"] == f"alerts@{name}"
+    assert taken["address"] == f"{local}@{name}"
     left = (await former.client.get(f"/webhooks/{leftover['id']}")).expect(200)
     assert left["address"] == f"webhook-{leftover['id'].removeprefix('wh_')}@incoming.localhost"
     assert left["target_url"] == leftover["target_url"]
-    again = await former.client.put(f"/webhooks/{leftover['id']}", {"address": f"alerts@{name}"})
+    again = await former.client.put(f"/webhooks/{leftover['id']}", {"address": f"{local}@{name}"})
     assert again.failure == (422, "domain_not_verified")
 
 

@@ -3,22 +3,42 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 
 import pytest
 
 from conduit.bus.connection import Bus, open_bus
+from conduit.bus.consumer import Dead, Done, Incoming, Outcome
 from conduit.bus.publisher import Publisher
 from conduit.bus.rpc import RpcClient, RpcServer
-from conduit.bus.topology import DOMAINS_VERIFY
-from conduit.errors import BrokerUnavailable
-from conduit.events import DomainChecked, DomainCheckRequested, Event
+from conduit.bus.topology import DELIVERIES, DOMAINS_VERIFY
+from conduit.errors import BrokerUnavailable, NoAnswer
+from conduit.events import (
+    DeliveryAsked,
+    DomainChecked,
+    DomainCheckRequested,
+    Event,
+    MailAccepted,
+    decode,
+    encode,
+)
+from conduit.model.envelope import Envelope
 from conduit.settings import BusSettings
-from tests.integration.bus.conftest import Queues
+from tests.integration.bus.conftest import Consume, Queues
 from tests.support.infrastructure import Broker
 from tests.support.polling import eventually
 
 REQUEST = DomainCheckRequested("dom_1")
 ANSWER = DomainChecked("dom_1", None)
+MAIL = MailAccepted(
+    delivery_id="dlv_1",
+    message_id="msg_1",
+    webhook_id="wh_1",
+    envelope=Envelope("a@example.com", ("b@example.com",), "mx.example.com", "192.0.2.1"),
+    received_at=datetime(2026, 1, 1, tzinfo=UTC),
+    size=3,
+    raw=b"\xff\r\n",
+)
 
 Serve = Callable[[Callable[[Event], Awaitable[Event]]], Awaitable[RpcServer]]
 
@@ -205,3 +225,116 @@ async def test_a_frozen_broker_is_told_by_the_deadline(
     with pytest.raises(BrokerUnavailable):
         await client.call(DOMAINS_VERIFY, REQUEST, deadline=0.5)
     assert time.monotonic() - started < 5
+
+
+async def test_a_request_carries_a_mail(client: RpcClient, serve: Serve) -> None:
+    asked: list[Event] = []
+
+    async def keep(request: Event) -> Event:
+        asked.append(request)
+        return ANSWER
+
+    await serve(keep)
+    await client.call(DOMAINS_VERIFY, DeliveryAsked(MAIL, 1.5), deadline=10)
+    assert asked == [DeliveryAsked(MAIL, 1.5)]
+
+
+async def test_a_request_expires_when_it_is_not_taken_in_time_although_its_asker_waits(
+    client: RpcClient, queues: Queues
+) -> None:
+    call = asyncio.create_task(client.call(DOMAINS_VERIFY, REQUEST, deadline=60, taken_within=1))
+    await eventually(lambda: queues.count(DOMAINS_VERIFY), what="the request")
+
+    async def expired() -> bool:
+        return await queues.count(DOMAINS_VERIFY) == 0
+
+    await eventually(expired, what="the request's expiry")
+    assert not call.done()
+    call.cancel()
+
+
+async def test_what_is_taken_in_time_may_be_answered_until_the_deadline(
+    client: RpcClient, serve: Serve
+) -> None:
+    asked, release = asyncio.Event(), asyncio.Event()
+
+    async def late(request: Event) -> Event:
+        asked.set()
+        await release.wait()
+        return await echo(request)
+
+    await serve(late)
+    call = asyncio.create_task(client.call(DOMAINS_VERIFY, REQUEST, deadline=30, taken_within=5))
+    await asyncio.wait_for(asked.wait(), 10)
+    release.set()
+    assert await call == ANSWER
+
+
+async def test_a_question_that_cannot_be_confirmed_is_told_apart_from_one_without_an_answer(
+    client: RpcClient, broker: Broker
+) -> None:
+    with pytest.raises(NoAnswer):
+        await client.call(DOMAINS_VERIFY, REQUEST, deadline=0.2)
+    broker.freeze()
+    with pytest.raises(BrokerUnavailable) as failure:
+        await client.call(DOMAINS_VERIFY, REQUEST, deadline=60)
+    assert not isinstance(failure.value, NoAnswer)
+
+
+@pytest.mark.parametrize("dead", [False, True])
+async def test_who_publishes_may_hear_what_comes_of_it(
+    client: RpcClient, consume: Consume, queues: Queues, dead: bool
+) -> None:
+    async def tell(incoming: Incoming) -> Outcome:
+        assert incoming.waited_for
+        assert decode(incoming.packet) == MAIL
+        told = encode(ANSWER)
+        return Dead(incoming.packet, told) if dead else Done(told)
+
+    consumer = await consume(tell)
+    assert await client.publish(DELIVERIES, MAIL, wait=10) == ANSWER
+    await consumer.stop()
+    assert await queues.count(DELIVERIES) == 0
+
+
+async def test_who_does_not_wait_is_not_told(
+    publisher: Publisher, consume: Consume, queues: Queues
+) -> None:
+    handled = asyncio.Event()
+
+    async def tell(incoming: Incoming) -> Outcome:
+        assert not incoming.waited_for
+        handled.set()
+        return Done()
+
+    consumer = await consume(tell)
+    await publisher.publish(encode(MAIL), DELIVERIES)
+    await asyncio.wait_for(handled.wait(), 10)
+    await consumer.stop()
+    assert await queues.count(DELIVERIES) == 0
+
+
+async def test_what_is_published_outlives_who_waits(
+    client: RpcClient, consume: Consume, queues: Queues
+) -> None:
+    assert await client.publish(DELIVERIES, MAIL, wait=0.1) is None
+    assert await queues.count(DELIVERIES) == 1
+    handled: list[Event] = []
+
+    async def tell(incoming: Incoming) -> Outcome:
+        handled.append(decode(incoming.packet))
+        return Done(encode(ANSWER))
+
+    consumer = await consume(tell)
+    await eventually(lambda: handled, what="the mail")
+    await consumer.stop()
+    assert handled == [MAIL]
+    assert await queues.count(DELIVERIES) == 0
+
+
+async def test_publishing_is_in_doubt_with_a_frozen_broker(
+    client: RpcClient, broker: Broker
+) -> None:
+    broker.freeze()
+    with pytest.raises(BrokerUnavailable):
+        await client.publish(DELIVERIES, MAIL, wait=60)

@@ -9,12 +9,15 @@ from conduit_local.receiver import Receiver
 from conduit_local.stack import Stack
 from tests.support.mailroom import Mailroom, open_mailroom
 
+SYNC_LIMIT_PER_WEBHOOK = 3
+
 SETTINGS = {
     "CONDUIT_RETRY_DELAYS": "1,1",
     "CONDUIT_RETRY_JITTER": "0",
     "CONDUIT_WEBHOOK_TIMEOUT": "2",
     "CONDUIT_WEBHOOK_CONNECT_TIMEOUT": "1",
     "CONDUIT_DISPATCHER_WEBHOOK_CACHE": "0.05",
+    "CONDUIT_DISPATCHER_SYNC_LIMIT_PER_WEBHOOK": str(SYNC_LIMIT_PER_WEBHOOK),
 }
 
 

@@ -4,6 +4,16 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
+from conduit.model.authentication import (
+    Arc,
+    ArcStatus,
+    AuthResults,
+    Dmarc,
+    DmarcStatus,
+    Spf,
+    SpfScope,
+    SpfStatus,
+)
 from conduit.model.delivery import DeliveryState, Result
 from conduit.model.ids import Prefix, new_id
 from conduit.model.record import utc_now
@@ -14,6 +24,12 @@ from tests.support.mailroom import MAIL, Mailroom
 from tests.support.polling import eventually
 
 RETENTION = timedelta(days=3)
+AUTHENTICATION = AuthResults(
+    Spf(SpfStatus.PASS, SpfScope.MAIL_FROM, "example.com"),
+    (),
+    Dmarc(DmarcStatus.PASS, "example.com", "reject"),
+    Arc(ArcStatus.NONE),
+)
 
 
 async def test_a_mail_is_kept_with_its_first_record(mailroom: Mailroom, receiver: Receiver) -> None:
@@ -50,6 +66,29 @@ async def test_a_mail_that_waits_for_its_slot_is_on_record(
     assert delivery["subject"] == "Hello"
     assert delivery["next_attempt_at"] > utc_now() + timedelta(seconds=30)
     assert await mailroom.messages.get(waiting.message_id) == MAIL
+
+
+async def test_who_a_mail_is_from_is_told_and_recorded(
+    mailroom: Mailroom, receiver: Receiver
+) -> None:
+    webhook = await mailroom.webhook(receiver.url)
+    found = await mailroom.accept(webhook)
+    await mailroom.attempts(webhook, 1)
+    event = replace(
+        found,
+        delivery_id=new_id(Prefix.DELIVERY),
+        envelope=replace(found.envelope, tag="2026"),
+        authentication=AUTHENTICATION,
+    )
+    await mailroom.publish(event)
+    first, second = [request.json() for request in await receiver.wait_for(2)]
+    assert not {"tag", "authentication"} & first.keys()
+    assert second["tag"] == "2026"
+    assert second["authentication"]["dmarc"]["result"] == "pass"
+    await mailroom.attempts(webhook, 2)
+    delivery = await mailroom.delivery(event)
+    assert delivery is not None
+    assert (delivery["tag"], delivery["authentication"]["spf"]["status"]) == ("2026", "pass")
 
 
 async def test_a_replay_is_told_as_one(mailroom: Mailroom, receiver: Receiver) -> None:

@@ -1,5 +1,6 @@
 """The SMTP ingest as a real process: webhooks are put into its store, mails taken off its bus."""
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -40,6 +41,7 @@ def settings(infrastructure: Stack, tmp_path_factory: pytest.TempPathFactory) ->
         "CONDUIT_MONGODB_URL": infrastructure.urls.mongodb,
         "CONDUIT_MONGODB_DATABASE": DATABASE,
         "CONDUIT_PUBLISH_TIMEOUT": str(PUBLISH_TIMEOUT),
+        "CONDUIT_SMTP_AUTHENTICATION": "policy",
         "CONDUIT_SMTP_RECIPIENT_LIMIT": "3",
         "CONDUIT_SMTP_TLS_CERTIFICATE": str(tls / "certificate.pem"),
         "CONDUIT_SMTP_TLS_KEY": str(tls / "key.pem"),
@@ -152,11 +154,15 @@ class Queued:
         return events
 
     async def expect_content(self, webhook: Webhook, content: bytes) -> MailAccepted:
-        """Expect one mail with these octets, wherever they are kept."""
+        """Expect one mail with these octets below our own fields, wherever they are kept."""
         [event] = await self.expect(webhook)
         raw = await self._messages.get(event.message_id) if event.raw is None else event.raw
-        assert raw == content
-        assert event.size == len(content)
+        assert raw is not None
+        assert event.size == len(raw)
+        ours, received = raw[: len(raw) - len(content)], raw[len(raw) - len(content) :]
+        assert received == content
+        # One folded field, and an empty line below it where the mail has no header.
+        assert re.fullmatch(rb"Received: from [^\r\n]+\r\n(\t[^\r\n]+\r\n)*(\r\n)?", ours)
         return event
 
     async def expect_none(self, webhook: Webhook) -> None:

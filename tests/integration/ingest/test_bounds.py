@@ -26,6 +26,7 @@ def strict_ingest(settings: Settings, tmp_path_factory: pytest.TempPathFactory) 
         "CONDUIT_SMTP_LINE_LIMIT": str(LINE),
         "CONDUIT_SMTP_DATA_MEMORY": str(DATA_MEMORY),
         "CONDUIT_SMTP_CONNECTION_LIMIT": str(CONNECTIONS),
+        "CONDUIT_SMTP_COMMAND_LIMIT": "1000000",
         "CONDUIT_SMTP_IDLE_TIMEOUT": str(IDLE),
         "CONDUIT_SMTP_SESSION_TIMEOUT": str(SESSION),
     }

@@ -1,10 +1,23 @@
 """Deliveries on every server: the latest word wins, filters, pages, and what was replayed."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from conduit.model.authentication import (
+    Arc,
+    ArcStatus,
+    AuthResults,
+    Dkim,
+    DkimStatus,
+    Dmarc,
+    DmarcStatus,
+    Spf,
+    SpfScope,
+    SpfStatus,
+)
 from conduit.model.delivery import Delivery, DeliveryFilter, DeliveryState, MailFilter
 from conduit.model.ids import Prefix, new_id
 from conduit.store import deliveries as module
@@ -14,6 +27,15 @@ from conduit.store.deliveries import Deliveries
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FAILED = DeliveryFilter(state=DeliveryState.FAILED)
 ALL = DeliveryFilter()
+AUTHENTICATION = AuthResults(
+    Spf(SpfStatus.SOFTFAIL, SpfScope.HELO, "mx.example.com", "not allowed, but not refused"),
+    (
+        Dkim(DkimStatus.PASS, "example.com", "s1", "rsa-sha256"),
+        Dkim(DkimStatus.PERMERROR, "", "", "", "the signature cannot be read"),
+    ),
+    Dmarc(DmarcStatus.PASS, "example.com", "quarantine"),
+    Arc(ArcStatus.PASS, "relay.example.net", 2),
+)
 
 
 @pytest.fixture
@@ -52,6 +74,24 @@ async def test_what_was_written_is_found_as_it_was(deliveries: Deliveries) -> No
     assert await deliveries.of_webhook("wh_2", written.id) is None
 
 
+async def test_what_was_known_of_the_sender_is_found_as_it_was(deliveries: Deliveries) -> None:
+    written = delivery(tag="2026", authentication=AUTHENTICATION)
+    unsigned = delivery(authentication=replace(AUTHENTICATION, dkim=()))
+    await deliveries.put([written, unsigned])
+    assert await deliveries.of_webhook("wh_1", written.id) == written
+    assert await deliveries.of_webhook("wh_1", unsigned.id) == unsigned
+
+
+async def test_results_of_a_newer_version_are_read(deliveries: Deliveries, store: Store) -> None:
+    written = delivery(authentication=AUTHENTICATION)
+    await deliveries.put([written])
+    newer = ("authentication.bimi", "authentication.spf.x", "authentication.dkim.1.x")
+    await store.collection("deliveries").update_one(
+        {"_id": written.id}, {"$set": dict.fromkeys(newer, 1)}
+    )
+    assert await deliveries.of_webhook("wh_1", written.id) == written
+
+
 async def test_the_latest_attempt_wins(deliveries: Deliveries) -> None:
     second = delivery(attempts=2, state=DeliveryState.DELIVERED)
     await deliveries.put([second])
@@ -72,7 +112,10 @@ async def test_what_waited_and_what_is_new_are_written_together(deliveries: Deli
 async def test_records_of_other_versions_are_read(deliveries: Deliveries, store: Store) -> None:
     written = delivery()
     await deliveries.put([written])
-    later_fields = ("replay_of", "replayed_at", "helo", "remote_ip", "tls", "authenticated_as")
+    later_fields = (
+        *("replay_of", "replayed_at", "helo", "remote_ip", "tls", "authenticated_as"),
+        *("tag", "authentication"),
+    )
     await store.collection("deliveries").update_one(
         {"_id": written.id}, {"$unset": dict.fromkeys(later_fields, ""), "$set": {"new_field": 1}}
     )

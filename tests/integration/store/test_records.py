@@ -22,6 +22,27 @@ async def test_what_was_inserted_is_found_as_it_was(store: Store) -> None:
     assert await webhooks.of_address(inserted.address) == inserted
 
 
+async def test_webhooks_are_found_by_several_addresses_at_once(store: Store) -> None:
+    webhooks, kept = Webhooks(store), [webhook(rate_limit=number) for number in range(3)]
+    for each in kept:
+        await webhooks.insert(each)
+    asked = [kept[2].address, "nobody@example.com", kept[0].address, kept[0].address]
+    assert await webhooks.of_addresses(asked) == {each.address: each for each in kept[::2]}
+    assert await webhooks.of_addresses([]) == {}
+
+
+async def test_what_is_large_in_a_webhook_is_not_read_for_its_address(store: Store) -> None:
+    headers = {"X-Key": Sealed("a" * 16_384)}
+    webhooks, kept = (
+        Webhooks(store),
+        webhook(payload_template="{}" * 32_768, custom_headers=headers),
+    )
+    await webhooks.insert(kept)
+    small = kept.model_copy(update={"payload_template": None, "custom_headers": {}})
+    assert await webhooks.of_addresses([kept.address]) == {kept.address: small}
+    assert await webhooks.of_address(kept.address) == kept
+
+
 async def test_what_is_not_there_is_none(store: Store) -> None:
     assert await Webhooks(store).of_id("wh_none") is None
 

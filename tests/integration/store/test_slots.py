@@ -29,6 +29,13 @@ async def test_unused_slots_are_not_saved_up(slots: Slots) -> None:
     assert await slots.take("wh_1", later, SECOND) == later
 
 
+async def test_a_slot_that_would_be_too_late_is_not_taken(slots: Slots) -> None:
+    assert await slots.take_by("wh_1", NOON, SECOND, latest=NOON) == NOON
+    assert await slots.take_by("wh_1", NOON, SECOND, latest=NOON + SECOND / 2) is None
+    assert await slots.take_by("wh_1", NOON, SECOND, latest=NOON + SECOND) == NOON + SECOND
+    assert await slots.take("wh_1", NOON, SECOND) == NOON + 2 * SECOND
+
+
 async def test_webhooks_have_slots_of_their_own(slots: Slots) -> None:
     assert await slots.take("wh_1", NOON, SECOND) == await slots.take("wh_2", NOON, SECOND) == NOON
 

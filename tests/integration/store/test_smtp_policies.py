@@ -10,7 +10,7 @@ from conduit.model.policy import Credential, SmtpPolicy
 from conduit.model.record import utc_now
 from conduit.store.connection import Store
 from conduit.store.domains import Domains
-from conduit.store.smtp_policies import SmtpPolicies
+from conduit.store.smtp_policies import PolicyUser, SmtpPolicies
 from conduit.store.webhooks import Webhooks
 from tests.integration.store.conftest import domain, webhook
 
@@ -55,6 +55,38 @@ async def test_a_policy_that_was_touched_is_not_deleted(store: Store) -> None:
     assert touched == inserted.model_copy(update={"version": inserted.version + 1})
     assert await policies.delete_unchanged(touched)
     assert not await policies.touch("acc_1", inserted.id)
+
+
+async def test_users_of_a_name_are_found_in_all_accounts_the_oldest_policy_s_first(
+    store: Store,
+) -> None:
+    policies = SmtpPolicies(store)
+    alice, carol = (Credential(username=name, password_hash=f"hash of {name}") for name in "ac")
+    for one in [
+        policy(id="pol_3", credentials=(alice,)),
+        policy(id="pol_1", credentials=(carol, alice), require_spf=True),
+        policy(id="pol_2", credentials=(carol,)),
+        policy(id="pol_5", account_id="acc_2", credentials=(alice,)),
+        policy(id="pol_4"),
+    ]:
+        await policies.insert(one)
+    found = (
+        PolicyUser("pol_1", "acc_1", "hash of a"),
+        PolicyUser("pol_3", "acc_1", "hash of a"),
+        PolicyUser("pol_5", "acc_2", "hash of a"),
+    )
+    assert await policies.with_username("a", 10) == found
+    assert await policies.with_username("a", 2) == found[:2]
+    for stranger in ("A", "a ", "", "b", "$a", "hash of a"):
+        assert await policies.with_username(stranger, 10) == ()
+
+
+async def test_a_user_who_was_taken_out_of_a_policy_is_not_found(store: Store) -> None:
+    policies = SmtpPolicies(store)
+    inserted = policy(credentials=(Credential(username="a", password_hash="h"),))
+    await policies.insert(inserted)
+    await policies.replace(inserted.model_copy(update={"credentials": ()}))
+    assert await policies.with_username("a", 10) == ()
 
 
 async def test_the_users_of_a_policy_are_found(store: Store) -> None:

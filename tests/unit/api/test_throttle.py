@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conduit_api.errors import TooManyRequests
-from conduit_api.throttle import Attempts, Throttle, network_of
+from conduit_api.throttle import Attempts, Throttle
 
 
 class Clock:
@@ -90,17 +90,3 @@ def test_the_account_is_limited_over_all_addresses(clock: Clock) -> None:
     with pytest.raises(TooManyRequests) as refusal:
         attempts.admit("192.0.2.9", "user@example.com")
     assert refusal.value.headers["Retry-After"] == "20"
-
-
-@pytest.mark.parametrize(
-    ("address", "network"),
-    [
-        ("192.0.2.1", "192.0.2.1"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
-        ("::ffff:192.0.2.1", "192.0.2.1"),
-        ("unknown", "unknown"),
-    ],
-)
-def test_a_client_is_an_ipv4_address_or_an_ipv6_64(address: str, network: str) -> None:
-    assert network_of(address) == network

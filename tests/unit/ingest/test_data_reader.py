@@ -8,10 +8,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conduit.model.verdict import Defer, Reason, Reject
+from conduit_smtp_ingest.connection import ConnectionEnded
 from conduit_smtp_ingest.data_reader import DataReader, Unread
 from conduit_smtp_ingest.limits import Budget, Limits
 
-LIMITS = Limits(size=10_000, line=1_000, recipients=1, errors=1, unknown=1, idle=1, total=1)
+LIMITS = Limits(
+    hostname="mx.example",
+    size=10_000,
+    line=1_000,
+    recipients=1,
+    command_line=1_000,
+    commands=1,
+    errors=1,
+    unknown=1,
+    auth_failures=1,
+    idle=1,
+    total=1,
+    data_rate=1,
+    greeting_delay=0,
+)
 PLENTY = 1_000_000
 
 # Pieces of which terminators, near-terminators and stuffed lines are made.
@@ -30,22 +45,48 @@ def pieces(octets: bytes, sizes: list[int]) -> list[bytes]:
     return [piece for piece in [*found, octets[start:]] if piece]
 
 
+class Stream:
+    """What a client sends, piece by piece, and then nothing more."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self._pieces = list(pieces)
+        self._more = asyncio.Event()
+        self.ended = False
+
+    def send(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+        self._more.set()
+
+    async def chunk(self) -> bytes:
+        while not self._pieces and not self.ended:
+            await self._more.wait()
+            self._more.clear()
+        if not self._pieces:
+            raise ConnectionEnded("the client has closed the connection")
+        return self._pieces.pop(0)
+
+    def put_back(self, octets: bytes) -> None:
+        self._pieces.insert(0, octets)
+
+    def rest(self) -> bytes:
+        return b"".join(self._pieces)
+
+
+def no_matter(_octets: int) -> None:
+    """Nobody asks how far it is."""
+
+
 async def read(
     sent: list[bytes], limits: Limits = LIMITS, budget: Budget | None = None
 ) -> tuple[bytes | Unread, bytes]:
-    """Read a mail that comes in these pieces; return it, and what stays in the reader."""
-    stream = asyncio.StreamReader()
+    """Read a mail that comes in these pieces; return it, and what is left to be read."""
+    stream = Stream(*sent)
+    stream.ended = True
     data = DataReader(limits, budget or Budget(PLENTY))
-    reading = asyncio.ensure_future(data.read(stream, lambda: None))
-    for piece in sent:
-        stream.feed_data(piece)
-        await asyncio.sleep(0)
-    stream.feed_eof()
     try:
-        mail = await reading
+        return await data.read(stream, no_matter), stream.rest()
     finally:
         data.release()
-    return mail, await stream.read()
 
 
 def expected(octets: bytes) -> tuple[bytes, bytes] | None:
@@ -73,7 +114,7 @@ async def test_it_reads_what_a_simple_reader_reads(
 async def test_a_mail_without_an_end_is_none(mail: bytes, sizes: list[int]) -> None:
     budget = Budget(PLENTY)
     if expected(mail) is None:
-        with pytest.raises(asyncio.IncompleteReadError):
+        with pytest.raises(ConnectionEnded):
             await read(pieces(mail, sizes), budget=budget)
     assert budget.take(PLENTY)
 
@@ -130,13 +171,13 @@ async def test_the_first_bound_that_is_met_is_the_reason() -> None:
 
 
 async def test_memory_is_taken_while_a_mail_is_read_and_until_its_release() -> None:
-    budget, stream = Budget(1_000), asyncio.StreamReader()
+    budget, stream = Budget(1_000), Stream()
     data = DataReader(LIMITS, budget)
-    reading = asyncio.ensure_future(data.read(stream, lambda: None))
-    stream.feed_data(b"x" * 600)
+    reading = asyncio.ensure_future(data.read(stream, no_matter))
+    stream.send(b"x" * 600)
     await asyncio.sleep(0)
     assert not budget.take(500)
-    stream.feed_data(b"\r\n.\r\n")
+    stream.send(b"\r\n.\r\n")
     assert await reading == b"x" * 600 + b"\r\n"
     assert not budget.take(500)
     data.release()
@@ -144,21 +185,21 @@ async def test_memory_is_taken_while_a_mail_is_read_and_until_its_release() -> N
 
 
 async def test_want_of_memory_gives_back_what_was_taken() -> None:
-    budget, stream = Budget(1_000), asyncio.StreamReader()
+    budget, stream = Budget(1_000), Stream()
     data = DataReader(replace(LIMITS, line=10_000), budget)
-    reading = asyncio.ensure_future(data.read(stream, lambda: None))
+    reading = asyncio.ensure_future(data.read(stream, no_matter))
     for _ in range(3):
-        stream.feed_data(b"x" * 600)
+        stream.send(b"x" * 600)
         await asyncio.sleep(0)
     assert budget.take(1_000)
-    stream.feed_data(b"\r\n.\r\n")
+    stream.send(b"\r\n.\r\n")
     assert await reading == Unread(Reason.NO_MEMORY)
 
 
 async def test_a_reader_that_is_cancelled_gives_its_memory_back() -> None:
-    budget, stream = Budget(1_000), asyncio.StreamReader()
-    reading = asyncio.ensure_future(DataReader(LIMITS, budget).read(stream, lambda: None))
-    stream.feed_data(b"x" * 600)
+    budget, stream = Budget(1_000), Stream()
+    reading = asyncio.ensure_future(DataReader(LIMITS, budget).read(stream, no_matter))
+    stream.send(b"x" * 600)
     await asyncio.sleep(0)
     reading.cancel()
     await asyncio.wait([reading])
@@ -166,16 +207,9 @@ async def test_a_reader_that_is_cancelled_gives_its_memory_back() -> None:
 
 
 async def test_progress_is_told_with_each_chunk() -> None:
-    stream, told = asyncio.StreamReader(), 0
-
-    def progress() -> None:
-        nonlocal told
-        told += 1
-
-    data = DataReader(replace(LIMITS, line=1_000), Budget(PLENTY))
-    stream.feed_data(b"x\r\n" * 1_000 + b".\r\n")
-    await data.read(stream, progress)
-    assert told == 3
+    stream, told = Stream(*[b"x\r\n" * 100] * 3, b"..\r\n.\r\n"), list[int]()
+    await DataReader(LIMITS, Budget(PLENTY)).read(stream, told.append)
+    assert told == [298, 598, 898]
 
 
 def test_only_want_of_memory_passes() -> None:

@@ -24,6 +24,11 @@ def test_what_is_understood(text: str, size: int, utf8: bool) -> None:
     assert MailParameters.parse(text) == MailParameters(size, utf8)
 
 
+@pytest.mark.parametrize("text", ["AUTH=<>", "auth=e+3Dmc2@example.com"])
+def test_on_whose_behalf_does_not_matter(text: str) -> None:
+    assert MailParameters.parse(text) == MailParameters()
+
+
 @pytest.mark.parametrize(
     ("text", "code"),
     [
@@ -44,7 +49,8 @@ def test_what_is_understood(text: str, size: int, utf8: bool) -> None:
         ("SMTPUTF8=yes", 501),
         ("SMTPUTF8\u00a0SIZE=1", 555),
         ("RET=FULL", 555),
-        ("AUTH=<>", 555),
+        ("AUTH", 501),
+        ("AUTH=", 501),
         ("=", 555),
         ("=1", 555),
         ("\udc80", 555),

@@ -20,7 +20,7 @@ def test_its_form(reply: Reply) -> None:
     assert len(line) <= 512
     assert line.isascii()
     assert line[:-2].isprintable()
-    if reply.code == 354:
+    if reply.code // 100 == 3:
         assert reply.enhanced is None
         return
     assert reply.enhanced is not None
@@ -35,7 +35,11 @@ def test_every_reason_has_a_reply_of_its_verdicts_class() -> None:
         Reason.NO_MEMORY,
         Reason.UNAVAILABLE,
         Reason.DOMAIN_NOT_VERIFIED,
-        Reason.POLICY_NOT_ENFORCED,
+        Reason.POLICY_MISSING,
+        Reason.DNS_FAILURE,
+        Reason.OTHER_DECISION,
+        Reason.OVER_RATE,
+        Reason.ENDPOINT_FAILED,
     }
     for reason in Reason:
         verdict = Defer(reason) if reason in deferred else Reject(reason)

@@ -1,6 +1,7 @@
 """Paths and mailboxes: what RFC 5321 allows, and nothing else."""
 
 import time
+import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -223,6 +224,18 @@ def test_postmaster_needs_no_domain(path: str) -> None:
         ("a@xn--mnchen-3ya.example", "a@xn--mnchen-3ya.example"),
         ("a@faß.de", "a@xn--fa-hia.de"),
         ("a@[IPv6:2001:DB8::1]", "a@[ipv6:2001:db8::1]"),
+        ("É@exämple.com", "é@xn--exmple-cua.com"),
+        ("E\u0301@exa\u0308mple.com", "é@xn--exmple-cua.com"),
+        ("é@XN--EXMPLE-CUA.com", "é@xn--exmple-cua.com"),
+        ("E\u0301+A@EXA\u0308MPLE.com", "é+a@xn--exmple-cua.com"),
+        ("é@ｅxämple。com", "é@xn--exmple-cua.com"),
+        ("J\u030c@x", "\u01f0@x"),  # composed in lower case only
+        ("\u212b@x", "å@x"),  # the sign of the unit
+        ("groß@x", "groß@x"),
+        ("gross@x", "gross@x"),
+        ('"É é"@x', '"é é"@x'),
+        ("*@Exämple.com", "*@xn--exmple-cua.com"),
+        ('"*"@x', "*@x"),
     ],
 )
 def test_the_key_is_one_for_all_ways_to_write_an_address(text: str, key: str) -> None:
@@ -269,6 +282,31 @@ def test_what_is_written_is_read_again(local: str, domain: str) -> None:
     assert read == address
     assert parse_reverse_path(f"<{address}>") == (address, "")
     assert parse_address(read.key).key == read.key
+
+
+@given(st.text(), domains)
+def test_the_key_is_one_for_composed_and_decomposed_forms(local: str, domain: str) -> None:
+    key = Address(local, domain).key
+    for form in ("NFC", "NFD"):
+        written = unicodedata.normalize(form, local)
+        assert Address(written, domain.upper()).key == key
+    assert unicodedata.is_normalized("NFC", key)
+
+
+@given(st.text(st.characters(codec="ascii")), domains)
+def test_the_key_is_one_for_upper_and_lower_case(local: str, domain: str) -> None:
+    assert Address(local.upper(), domain).key == Address(local.lower(), domain).key
+
+
+@given(st.text(st.sampled_from("aäÄßéÉñÑøØжЖ字-0"), min_size=1, max_size=12))
+def test_a_domain_has_one_key_in_both_kinds_of_labels(label: str) -> None:
+    try:
+        key = parse_address(f"a@{label}.example").key
+    except AddressError:
+        return
+    for form in ("NFC", "NFD"):
+        assert parse_address(f"a@{unicodedata.normalize(form, label)}.EXAMPLE").key == key
+    assert parse_address(f"A@{key[2:].upper()}").key == key
 
 
 @given(anything)

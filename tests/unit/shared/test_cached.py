@@ -116,6 +116,33 @@ async def test_only_so_many_answers_are_kept(lookups: Lookups) -> None:
     assert len(cached._answers) == 3
 
 
+async def test_a_flood_of_unknown_keys_does_not_drive_out_what_is_in_use(lookups: Lookups) -> None:
+    cached = Cached(lookups, seconds=60, size=3)
+    for number in range(1_000):
+        assert await cached.get("busy") == "busy1"
+        await cached.get(f"unknown {number}")
+    assert lookups.keys.count("busy") == 1
+
+
+async def test_look_ups_that_have_begun_are_not_waited_for_one_by_one(lookups: Lookups) -> None:
+    cached = Cached(lookups, seconds=60, size=3)
+    for key in "aba":
+        cached.begin(key)
+    await asyncio.sleep(0)
+    assert lookups.keys == ["a", "b"]
+    assert [await cached.get(key) for key in "ab"] == ["a1", "b2"]
+
+
+async def test_a_begun_look_up_that_fails_is_not_kept(lookups: Lookups) -> None:
+    cached = Cached(lookups, seconds=60, size=3)
+    lookups.failure = RuntimeError("away")
+    cached.begin("a")
+    with pytest.raises(RuntimeError):
+        await cached.get("a")
+    lookups.failure = None
+    assert await cached.get("a") == "a2"
+
+
 async def test_a_forgotten_answer_is_looked_up_again(lookups: Lookups) -> None:
     cached = Cached(lookups, seconds=60, size=3)
     await cached.get("a")

@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 
 from conduit.errors import MalformedEvent, UnknownEventVersion
 from conduit.events import (
+    DeliveryAnswered,
+    DeliveryAsked,
+    DeliveryOutcome,
     DomainChecked,
     DomainCheckRequested,
     Event,
@@ -19,6 +22,18 @@ from conduit.events import (
     Packet,
     decode,
     encode,
+)
+from conduit.model.authentication import (
+    Arc,
+    ArcStatus,
+    AuthResults,
+    Dkim,
+    DkimStatus,
+    Dmarc,
+    DmarcStatus,
+    Spf,
+    SpfScope,
+    SpfStatus,
 )
 from conduit.model.envelope import Envelope
 
@@ -36,6 +51,8 @@ EVENTS: list[Event] = [
     MAIL,
     DomainCheckRequested("dom_1"),
     DomainChecked("dom_1", "no record", taken=True),
+    DeliveryAsked(MAIL, 19.5),
+    DeliveryAnswered("dlv_1", DeliveryOutcome.PERMANENT, 554, "No such customer"),
 ]
 
 text = st.text(st.characters(codec="utf-8"), max_size=30)
@@ -48,6 +65,22 @@ envelopes = st.builds(
     remote_ip=text,
     tls=st.none() | text,
     authenticated_as=st.none() | text,
+    tag=st.none() | text,
+)
+problems = st.none() | text
+authentications = st.builds(
+    AuthResults,
+    spf=st.builds(
+        Spf, st.sampled_from(SpfStatus), st.sampled_from(SpfScope), text, problem=problems
+    ),
+    dkim=st.lists(
+        st.builds(Dkim, st.sampled_from(DkimStatus), text, text, text, problem=problems),
+        max_size=3,
+    ).map(tuple),
+    dmarc=st.builds(
+        Dmarc, st.sampled_from(DmarcStatus), text, policy=st.none() | text, problem=problems
+    ),
+    arc=st.builds(Arc, st.sampled_from(ArcStatus), text, st.integers(0, 50), problem=problems),
 )
 mails = st.builds(
     MailAccepted,
@@ -61,11 +94,20 @@ mails = st.builds(
     attempt=st.integers(1, 100),
     not_before=st.none() | moments,
     paced=st.booleans(),
+    authentication=st.none() | authentications,
 )
 events = (
     mails
     | st.builds(DomainCheckRequested, domain_id=text)
     | st.builds(DomainChecked, domain_id=text, problem=st.none() | text, taken=st.booleans())
+    | st.builds(DeliveryAsked, mail=mails, within=st.floats(0, 10**6))
+    | st.builds(
+        DeliveryAnswered,
+        delivery_id=text,
+        outcome=st.sampled_from(DeliveryOutcome),
+        code=st.none() | st.integers(200, 599),
+        message=st.none() | text,
+    )
 )
 
 
@@ -78,6 +120,12 @@ def test_a_mail_is_not_encoded_and_lies_beside_its_data() -> None:
     packet = encode(MAIL)
     assert (packet.kind, packet.version, packet.body) == ("mail.accepted", 1, MAIL.raw)
     assert "raw" not in orjson.loads(packet.meta)
+
+
+def test_a_mail_that_is_asked_about_is_not_encoded_either() -> None:
+    packet = encode(DeliveryAsked(MAIL, 1))
+    assert packet.body == MAIL.raw
+    assert orjson.loads(packet.meta)["mail"] == orjson.loads(encode(MAIL).meta)
 
 
 def test_an_empty_mail_is_not_taken_for_one_that_is_kept_in_the_store() -> None:
@@ -102,6 +150,74 @@ def test_unknown_fields_of_the_envelope_are_ignored() -> None:
     packet = encode(MAIL)
     envelope = orjson.loads(packet.meta)["envelope"] | {"added_later": 1}
     assert decode(changed(packet, envelope=envelope)) == MAIL
+
+
+json = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**31), 2**31) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+
+AUTHENTICATED = replace(
+    MAIL,
+    authentication=AuthResults(
+        Spf(SpfStatus.PASS, SpfScope.MAIL_FROM, "example.com"),
+        (Dkim(DkimStatus.PASS, "example.com", "s1", "rsa-sha256"),),
+        Dmarc(DmarcStatus.PASS, "example.com", "reject"),
+        Arc(ArcStatus.NONE),
+    ),
+)
+
+
+def with_results(**values: Any) -> Packet:
+    """Return the event with other results, as another Conduit might have written them."""
+    packet = encode(AUTHENTICATED)
+    results = orjson.loads(packet.meta)["authentication"]
+    return changed(packet, authentication=results | values)
+
+
+@pytest.mark.parametrize("part", ["spf", "dmarc", "arc"])
+def test_unknown_fields_of_results_are_ignored(part: str) -> None:
+    found = orjson.loads(encode(AUTHENTICATED).meta)["authentication"][part]
+    packet = with_results(**{part: found | {"added_later": 1}}, bimi={"status": "pass"})
+    assert decode(packet) == AUTHENTICATED
+
+
+def test_unknown_fields_of_a_signature_are_ignored() -> None:
+    [found] = orjson.loads(encode(AUTHENTICATED).meta)["authentication"]["dkim"]
+    assert decode(with_results(dkim=[found | {"added_later": 1}])) == AUTHENTICATED
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"spf": {"status": "maybe", "scope": "mailfrom", "domain": "example.com"}},
+        {"spf": {"status": "pass", "scope": "pra", "domain": "example.com"}},
+        {"spf": {"status": "pass", "scope": "mailfrom"}},
+        {"dkim": [{"status": "none", "domain": "", "selector": "", "algorithm": ""}]},
+        {"dkim": [{}]},
+        {"dkim": None},
+        {"dmarc": {"status": "softfail", "domain": "example.com"}},
+        {"arc": {"status": "unknown"}},
+        {"arc": "pass"},
+    ],
+)
+def test_results_that_are_none_are_malformed(values: dict[str, Any]) -> None:
+    with pytest.raises(MalformedEvent):
+        decode(with_results(**values))
+
+
+def test_an_event_without_results_has_none() -> None:
+    packet = encode(AUTHENTICATED)
+    meta = orjson.loads(packet.meta)
+    del meta["authentication"], meta["envelope"]["tag"]
+    assert decode(replace(packet, meta=orjson.dumps(meta))) == MAIL
+
+
+@given(st.dictionaries(st.sampled_from(["spf", "dkim", "dmarc", "arc"]), json))
+def test_no_results_raise_anything_else(values: dict[str, Any]) -> None:
+    with suppress(MalformedEvent):
+        decode(with_results(**values))
 
 
 def test_fields_with_a_default_may_be_missing() -> None:
@@ -141,6 +257,12 @@ def test_a_newer_version_is_left_to_a_newer_conduit(event: Event) -> None:
         changed(encode(MAIL), received_at=0),
         changed(encode(MAIL), not_before=[]),
         Packet("domain.checked", 1, b"{}"),
+        Packet("delivery.asked", 1, b'{"within":1}'),
+        changed(encode(DeliveryAsked(MAIL, 1)), mail=None),
+        changed(encode(DeliveryAsked(MAIL, 1)), mail="mail"),
+        changed(encode(DeliveryAsked(MAIL, 1)), within="soon"),
+        changed(encode(DeliveryAsked(MAIL, 1)), within=None),
+        changed(encode(EVENTS[-1]), outcome="maybe"),
         Packet("domain.check_requested", 1, b"[1]"),
     ],
 )
@@ -149,15 +271,13 @@ def test_a_damaged_packet_is_malformed(packet: Packet) -> None:
         decode(packet)
 
 
-json = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**31), 2**31) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
-    max_leaves=5,
-)
-
-
 NAMES = sorted(
-    {field.name for kind in (MailAccepted, DomainChecked) for field in fields(kind)} | {"stored"}
+    {
+        field.name
+        for kind in (MailAccepted, DomainChecked, DeliveryAsked, DeliveryAnswered)
+        for field in fields(kind)
+    }
+    | {"stored"}
 )
 
 

@@ -13,6 +13,18 @@ from hypothesis import strategies as st
 
 from conduit.events import MailAccepted
 from conduit.mail.parse import parse
+from conduit.model.authentication import (
+    Arc,
+    ArcStatus,
+    AuthResults,
+    Dkim,
+    DkimStatus,
+    Dmarc,
+    DmarcStatus,
+    Spf,
+    SpfScope,
+    SpfStatus,
+)
 from conduit.model.envelope import Envelope
 from conduit.webhook.payload import build
 
@@ -36,6 +48,17 @@ EVENT = MailAccepted(
 )
 
 
+AUTHENTICATION = AuthResults(
+    Spf(SpfStatus.SOFTFAIL, SpfScope.MAIL_FROM, "example.com", "not from there, probably"),
+    (
+        Dkim(DkimStatus.PASS, "example.com", "s1", "rsa-sha256"),
+        Dkim(DkimStatus.PERMERROR, "", "", "", "it cannot be read"),
+    ),
+    Dmarc(DmarcStatus.PASS, "example.com", "reject"),
+    Arc(ArcStatus.PASS, "relay.example.net", 2),
+)
+
+
 def payload(raw: bytes, event: MailAccepted = EVENT, limit: int = MIB) -> dict[str, Any]:
     fields: dict[str, Any] = orjson.loads(build(parse(raw), event, attachment_limit=limit))
     return fields
@@ -48,6 +71,50 @@ def payload_of(name: str, limit: int = MIB) -> dict[str, Any]:
 def with_files(*contents: bytes) -> bytes:
     parts = (b"--b\r\nContent-Type: a/b\r\n\r\n%b\r\n" % content for content in contents)
     return b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"".join(parts) + b"--b--\r\n"
+
+
+def test_who_a_mail_is_from() -> None:
+    told = payload(b"", replace(EVENT, authentication=AUTHENTICATION))["authentication"]
+    assert told == {
+        "spf": {
+            "result": "softfail",
+            "scope": "mailfrom",
+            "domain": "example.com",
+            "reason": "not from there, probably",
+        },
+        "dkim": [
+            {
+                "result": "pass",
+                "domain": "example.com",
+                "selector": "s1",
+                "algorithm": "rsa-sha256",
+            },
+            {"result": "permerror", "reason": "it cannot be read"},
+        ],
+        "dmarc": {"result": "pass", "domain": "example.com", "policy": "reject"},
+        "arc": {"result": "pass", "domain": "relay.example.net", "instances": 2},
+    }
+
+
+def test_nobody_signed() -> None:
+    nothing = AuthResults(
+        Spf(SpfStatus.NONE, SpfScope.HELO, ""), (), Dmarc(DmarcStatus.NONE, ""), Arc(ArcStatus.NONE)
+    )
+    assert payload(b"", replace(EVENT, authentication=nothing))["authentication"] == {
+        "spf": {"result": "none", "scope": "helo"},
+        "dkim": [],
+        "dmarc": {"result": "none"},
+        "arc": {"result": "none", "instances": 0},
+    }
+
+
+def test_what_was_not_looked_into_is_left_out() -> None:
+    assert not {"authentication", "tag"} & payload(b"").keys()
+
+
+def test_the_tag_of_the_recipient() -> None:
+    tagged = replace(EVENT, envelope=replace(EVENT.envelope, tag="2026"))
+    assert payload(b"", tagged)["tag"] == "2026"
 
 
 def test_a_plain_mail() -> None:

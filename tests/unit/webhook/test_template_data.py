@@ -11,6 +11,18 @@ import pytest
 
 from conduit.events import MailAccepted
 from conduit.mail.parse import parse
+from conduit.model.authentication import (
+    Arc,
+    ArcStatus,
+    AuthResults,
+    Dkim,
+    DkimStatus,
+    Dmarc,
+    DmarcStatus,
+    Spf,
+    SpfScope,
+    SpfStatus,
+)
 from conduit.model.envelope import Envelope
 from conduit.webhook import payload
 from conduit.webhook.template import compile_template, template_data
@@ -38,6 +50,17 @@ def data_of(raw: bytes, event: MailAccepted = EVENT) -> Mapping[str, object]:
     return template_data(payload.fields(parse(raw), event, attachment_limit=1 << 20))
 
 
+CHECKED = replace(
+    EVENT,
+    envelope=replace(EVENT.envelope, tag="2026"),
+    authentication=AuthResults(
+        Spf(SpfStatus.PASS, SpfScope.MAIL_FROM, "example.com"),
+        (Dkim(DkimStatus.FAIL, "example.com", "s1", "rsa-sha256", "tampered with"),),
+        Dmarc(DmarcStatus.PASS, "example.com", "reject"),
+        Arc(ArcStatus.NONE),
+    ),
+)
+SURE = data_of(b"", CHECKED)
 PLAIN = data_of((MAILS / "plain.eml").read_bytes())
 FILES = data_of((MAILS / "nested.eml").read_bytes())
 NOTHING = data_of(b"", replace(EVENT, envelope=replace(EVENT.envelope, tls=None)))
@@ -72,9 +95,17 @@ def rendered(text: str, data: Mapping[str, object]) -> str:
         ("CC", "cc"),
         ("Cc", "cc"),
         ("Notes", "notes"),
+        ("Tag", "tag"),
+        ("Authentication.SPF.Result", "authentication.spf.result"),
+        ("Authentication.SPF.Scope", "authentication.spf.scope"),
+        ("Authentication.DKIM", "authentication.dkim"),
+        ("Authentication.DMARC.Policy", "authentication.dmarc.policy"),
+        ("Authentication.ARC.Instances", "authentication.arc.instances"),
     ],
 )
-@pytest.mark.parametrize("data", [PLAIN, FILES, NOTHING], ids=["plain", "files", "nothing"])
+@pytest.mark.parametrize(
+    "data", [PLAIN, FILES, NOTHING, SURE], ids=["plain", "files", "nothing", "sure"]
+)
 def test_go_names_and_json_keys_are_the_same(
     name: str, key: str, data: Mapping[str, object]
 ) -> None:
@@ -124,6 +155,22 @@ def test_lists_that_a_mail_does_not_have_are_empty() -> None:
     assert rendered("{{.HeaderFrom.Name}}{{.header_from.address}}", NOTHING) == ""
 
 
+def test_who_a_mail_is_from() -> None:
+    text = (
+        "{{.Tag}} {{.Authentication.SPF.Result}} {{.Authentication.DMARC.Domain}} "
+        "{{range .Authentication.DKIM}}{{.Result}} {{.Selector}} {{.Reason}}{{end}}"
+    )
+    assert rendered(text, SURE) == "2026 pass example.com fail s1 tampered with"
+    assert rendered("<{{.Authentication.ARC.Domain}}>", SURE) == "<>"
+    assert rendered('{{if eq .Authentication.DMARC.Result "pass"}}sure{{end}}', SURE) == "sure"
+
+
+def test_what_was_not_looked_into_is_empty() -> None:
+    text = "<{{.Tag}}{{.Authentication.DMARC.Result}}>{{range .Authentication.DKIM}}x{{end}}"
+    assert rendered(text, NOTHING) == "<>"
+    assert rendered('{{if eq .authentication.spf.result "pass"}}sure{{end}}', NOTHING) == ""
+
+
 def test_a_part_without_a_name() -> None:
     text = "{{range .Attachments}}[{{.Filename}}]{{end}}"
     assert rendered(text, FILES).startswith("[]")
@@ -150,7 +197,7 @@ def test_null_is_null() -> None:
 @pytest.mark.parametrize("path", sorted(MAILS.glob("*.eml")), ids=lambda path: path.stem)
 def test_the_whole_of_it_is_the_payload(path: Path) -> None:
     mail = parse(path.read_bytes())
-    sent: Any = orjson.loads(payload.build(mail, EVENT, attachment_limit=1 << 20))
-    data = template_data(payload.fields(mail, EVENT, attachment_limit=1 << 20))
+    sent: Any = orjson.loads(payload.build(mail, CHECKED, attachment_limit=1 << 20))
+    data = template_data(payload.fields(mail, CHECKED, attachment_limit=1 << 20))
     assert orjson.loads(rendered("{{toJson .}}", data)) == sent
     assert data == sent

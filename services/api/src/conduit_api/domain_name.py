@@ -1,11 +1,10 @@
 """Domain names in the form in which they are kept, and which of them an account may claim."""
 
 import re
-from functools import cache
 
 import idna
-from publicsuffixlist import PublicSuffixList
 
+from conduit.mail.public_suffixes import public_suffixes
 from conduit.model.domain import challenge_name
 from conduit_api.errors import Unprocessable
 
@@ -27,7 +26,7 @@ def claimable(text: str, public_domain: str) -> str:
         raise _refused("This name is too long for its verification record.")
     if f".{name}".endswith(f".{public_domain}"):
         raise _refused(f"{public_domain} and the names below it are Conduit's own.")
-    if _public_suffixes().is_public(name):
+    if public_suffixes().is_public(name):
         raise _refused("A public suffix cannot be claimed, only names below it.")
     return name
 
@@ -43,11 +42,6 @@ def a_labels(text: str) -> str:
     if not _TOP_LEVEL.search(name):
         raise NotADomain("An IP address or a single label does not do.")
     return name
-
-
-@cache
-def _public_suffixes() -> PublicSuffixList:
-    return PublicSuffixList()
 
 
 def _refused(why: str) -> Unprocessable:

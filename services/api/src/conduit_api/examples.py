@@ -29,6 +29,19 @@ _DELIVERED: Json = {
     "attempts": 1,
     "received_at": _RECEIVED,
     "updated_at": _ANSWERED,
+    "authentication": {
+        "spf": {"result": "pass", "scope": "mailfrom", "domain": "example.org"},
+        "dkim": [
+            {
+                "result": "pass",
+                "domain": "example.org",
+                "selector": "s1",
+                "algorithm": "rsa-sha256",
+            }
+        ],
+        "dmarc": {"result": "pass", "domain": "example.org", "policy": "reject"},
+        "arc": {"result": "none", "instances": 0},
+    },
 }
 _POLICY_FIELDS: Json = {
     "name": "Office",

@@ -148,4 +148,5 @@ def _event(replay: Delivery) -> MailAccepted:
         raw=None,
         replay_of=replay.replay_of,
         shared=replay.shared,
+        authentication=replay.authentication,
     )

@@ -27,7 +27,7 @@ _BAD_LINK = "Token invalid or expired"
 _BAD_CODE = "Invalid TOTP code"
 _NOT_FOUND = "Not found"
 _INVALID = "Validation error"
-_NOT_REPLAYABLE = "The webhook is inactive, or the mail is not kept any more"
+_NOT_REPLAYABLE = "The webhook is inactive, or the mail was refused or is not kept any more"
 _NOT_FOUND_OR_NOT_KEPT = "Not found, or the mail is not kept any more (message_not_kept)"
 
 _DELIVERY = {"id": "Webhook ID", "deliveryId": "Delivery ID"}

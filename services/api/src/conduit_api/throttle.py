@@ -8,8 +8,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv6Address, IPv6Interface, ip_address
 
+from conduit.model.remote_address import network_of
 from conduit_api.errors import TooManyRequests
 from conduit_api.settings import ThrottleSettings
 
@@ -104,14 +104,3 @@ class Throttles:
             noted=Throttle(_NOTED, settings.api_throttle_window),
             simulation=Throttle(settings.api_simulations_per_account, settings.api_throttle_window),
         )
-
-
-def network_of(address: str) -> str:
-    """Return what one client surely has for itself: an IPv4 address, or an IPv6 /64."""
-    try:
-        ip = ip_address(address)
-    except ValueError:  # a socket without an address
-        return address
-    if isinstance(ip, IPv6Address):
-        return str(ip.ipv4_mapped or IPv6Interface((ip, 64)).network)
-    return str(ip)

@@ -3,13 +3,15 @@
 import ssl
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 import aiohttp
 
+from conduit.events import DeliveryAnswered, DeliveryOutcome
 from conduit.model.delivery import Result
+from conduit_dispatcher.overrides import CODE, NOTHING_SAID, SmtpReply, smtp_reply
 
 _TRANSIENT = frozenset({408, 425, 429})
 _GONE = 410
@@ -22,7 +24,11 @@ class EgressDenied(OSError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a call. `error` is for the owner of the webhook, None when it was taken."""
+    """What became of a call. `error` is for the owner of the webhook, None when it was taken.
+
+    `smtp` is what the endpoint wants the mail's sender to be told, which counts where that one
+    waits for it: see `as_it_says`.
+    """
 
     result: Result
     http_status: int | None
@@ -30,6 +36,33 @@ class Answer:
     duration_ms: int
     response: str | None = None
     retry_after: timedelta | None = None
+    smtp: SmtpReply = NOTHING_SAID
+
+    def as_it_says(self) -> "Answer":
+        """The answer by the endpoint's own SMTP code, if it has one. Who is gone stays gone."""
+        result = self.smtp.result
+        if result is None:
+            return self
+        if result is Result.DELIVERED:
+            return replace(self, result=result, error=None)
+        if result is Result.PERMANENT and self.result is Result.GONE:
+            result = self.result
+        said = f"the endpoint answered {self.http_status} with {CODE} {self.smtp}"
+        return replace(self, result=result, error=said)
+
+
+def told(delivery_id: str, answer: Answer) -> DeliveryAnswered:
+    """Return what the sender of the mail is told of an answer."""
+    outcome = _OUTCOMES[answer.result]
+    return DeliveryAnswered(delivery_id, outcome, answer.smtp.code, answer.smtp.message)
+
+
+_OUTCOMES = {
+    Result.DELIVERED: DeliveryOutcome.DELIVERED,
+    Result.TRANSIENT: DeliveryOutcome.TRANSIENT,
+    Result.PERMANENT: DeliveryOutcome.PERMANENT,
+    Result.GONE: DeliveryOutcome.PERMANENT,
+}
 
 
 def answer(response: aiohttp.ClientResponse, head: bytes, started: float) -> Answer:
@@ -42,6 +75,7 @@ def answer(response: aiohttp.ClientResponse, head: bytes, started: float) -> Ans
         duration_ms=_since(started),
         response=head.decode(errors="replace").replace("\0", "\ufffd") or None,
         retry_after=_retry_after(response.headers.get("Retry-After")),
+        smtp=smtp_reply(response.headers),
     )
 
 
@@ -50,9 +84,9 @@ def no_answer(error: str, started: float, result: Result = Result.TRANSIENT) -> 
     return Answer(result, None, error, _since(started))
 
 
-def not_called(error: str) -> Answer:
-    """Return that there was no call, and why there never will be."""
-    return Answer(Result.PERMANENT, None, error, 0)
+def not_called(error: str, result: Result = Result.PERMANENT) -> Answer:
+    """Return that there was no call, and why; by default, why there never will be."""
+    return Answer(result, None, error, 0)
 
 
 def _result_of(status: int) -> Result:

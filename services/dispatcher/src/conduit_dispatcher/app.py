@@ -2,13 +2,14 @@
 
 import logging
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 
 from conduit.bus.connection import open_bus
 from conduit.bus.consumer import Consumer
 from conduit.bus.publisher import Publisher
-from conduit.bus.rpc import RpcServer
-from conduit.bus.topology import DELIVERIES, WEBHOOKS_SIMULATE
-from conduit.dns import host_resolver
+from conduit.bus.rpc import RpcServer, answering
+from conduit.bus.topology import DELIVERIES, DELIVERIES_SYNC, WEBHOOKS_SIMULATE
+from conduit.dns.resolvers import host_resolver
 from conduit.security.secrets import SecretBox
 from conduit.service import Lifecycle
 from conduit.store.cached import Cached
@@ -29,6 +30,7 @@ from conduit_dispatcher.retry import RetrySchedule
 from conduit_dispatcher.sender import Sender, open_sender
 from conduit_dispatcher.settings import DispatcherSettings
 from conduit_dispatcher.simulation import Simulator
+from conduit_dispatcher.synchronous import SyncDeliverer
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +65,19 @@ async def compose(settings: DispatcherSettings, lifecycle: Lifecycle) -> None:
     )
     await consumer.start()
     lifecycle.on_stop(consumer.stop)
+
+    # A consumer and a channel of its own: no backlog of queued mail is before who waits.
+    once = replace(deliverer, schedule=RetrySchedule((), jitter=0))
+    waiting = SyncDeliverer(once, settings.dispatcher_sync_limit_per_webhook)
+    awaited = Consumer(
+        bus,
+        publisher,
+        DELIVERIES_SYNC,
+        answering(waiting.answer),
+        prefetch=settings.dispatcher_sync_prefetch,
+    )
+    await awaited.start()
+    lifecycle.on_stop(awaited.stop)
 
     # Webhooks not from the cache, for their owner may have changed this one a moment ago.
     simulator = Simulator(Webhooks(store).of_id, deliverer.calls, sender, logs)

@@ -1,27 +1,37 @@
 """The deliver story: from an event of the queue to a recorded attempt and the next step."""
 
+import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from math import inf
 from typing import Protocol
 
 from prometheus_client import Counter, Histogram
 
 from conduit.bus.consumer import Again, Dead, Done, Incoming, Outcome
 from conduit.errors import MalformedEvent, VersionConflict
-from conduit.events import MailAccepted, decode, encode
+from conduit.events import (
+    DeliveryAnswered,
+    DeliveryOutcome,
+    MailAccepted,
+    Packet,
+    decode,
+    encode,
+)
 from conduit.mail.parse import ParsedMail
-from conduit.model.delivery import Attempt, Delivery, DeliveryState
+from conduit.model.delivery import Attempt, Delivery, DeliveryState, Result
 from conduit.model.ids import Prefix, new_id
 from conduit.model.message import Message
 from conduit.model.record import utc_now
-from conduit.model.webhook import Webhook
+from conduit.model.webhook import DeliveryMode, Webhook
 from conduit.telemetry.metrics import LATENCY_BUCKETS
 from conduit.webhook.shape import ShapeError
-from conduit_dispatcher.answers import Answer, not_called
-from conduit_dispatcher.calls import CallBuilder, read
+from conduit_dispatcher.answers import Answer, not_called, told
+from conduit_dispatcher.calls import Call, CallBuilder, read
+from conduit_dispatcher.overrides import NOTHING_SAID
 from conduit_dispatcher.pacing import Pacer
 from conduit_dispatcher.recorder import Recorder
 from conduit_dispatcher.retry import Finished, GiveUp, NextStep, Retry, RetrySchedule, next_step
@@ -38,6 +48,9 @@ AGE = Histogram(
     "From the receipt of a mail to the end of its first call.",
     buckets=LATENCY_BUCKETS,
 )
+
+
+_TOO_LATE = "the time for which the mail's sender waits was over before the call"
 
 
 class Webhooks(Protocol):
@@ -83,13 +96,18 @@ class Deliverer:
         webhook = await self.webhook_of(event.webhook_id)
         if webhook is None:
             log.info("delivery.webhook_deleted", extra=_ids(event))
-            return Done()
-        if (paced := await self._paced(event, webhook)) is not None:
-            return paced
-        return await self._attempted(event, webhook, redelivered=incoming.redelivered)
+            gone = DeliveryAnswered(event.delivery_id, DeliveryOutcome.PERMANENT)
+            return Done(_word(incoming, gone))
+        if (slot := await self._paced(event, webhook)) is not None:
+            later = encode(event.postponed(slot, paced=True))
+            queued = DeliveryAnswered(event.delivery_id, DeliveryOutcome.QUEUED)
+            wait = (slot - utc_now()).total_seconds()
+            return Again(later, wait, told=_word(incoming, queued))
+        answer, step = await self.attempt(event, webhook, redelivered=incoming.redelivered)
+        return _outcome(event, step, _word(incoming, told(event.delivery_id, answer)))
 
-    async def _paced(self, event: MailAccepted, webhook: Webhook) -> Outcome | None:
-        """Put the event off to its slot, or return None when it may go ahead."""
+    async def _paced(self, event: MailAccepted, webhook: Webhook) -> datetime | None:
+        """Return the slot to which the event is put off, or None when it may go ahead."""
         if event.paced or not webhook.active:
             return None
         now = utc_now()
@@ -97,7 +115,7 @@ class Deliverer:
         if slot <= now:
             return None
         await self._record_paced(event, webhook, slot)
-        return Again(encode(event.postponed(slot, paced=True)), (slot - now).total_seconds())
+        return slot
 
     async def _record_paced(self, event: MailAccepted, webhook: Webhook, slot: datetime) -> None:
         """Have it seen that the mail is there, although its turn may be hours away."""
@@ -106,13 +124,21 @@ class Deliverer:
         made_before = delivery.model_copy(update={"attempts": event.attempt - 1})
         await self.recorder.record(made_before, message=_to_keep(event))
 
-    async def _attempted(
-        self, event: MailAccepted, webhook: Webhook, *, redelivered: bool
-    ) -> Outcome:
-        """Make the attempt, unless it was made and recorded before a crash; then the next step."""
+    async def attempt(
+        self,
+        event: MailAccepted,
+        webhook: Webhook,
+        *,
+        redelivered: bool,
+        until: float | None = None,
+    ) -> tuple[Answer, NextStep]:
+        """Make the attempt, unless it was made and recorded before a crash, and record it.
+
+        The call ends at `until`, in the loop's time, and is not begun later.
+        """
         mail = await self._mail(event, needed=utc_now() + self.schedule.longest_wait)
         made = await self._made_before(event) if redelivered else None
-        answer = _answer_of(made) if made else await self._called(event, webhook, mail)
+        answer = _answer_of(made) if made else await self._called(event, webhook, mail, until)
         step = self._step(event, answer)
         attempt = made or _attempt(event, mail, answer)
         # What was made is recorded again too: the crash may have come between two of the writes.
@@ -122,7 +148,7 @@ class Deliverer:
             _tell(attempt, delivery)
         if isinstance(step, GiveUp) and step.switch_off:
             await self._switch_off(webhook)
-        return _outcome(event, step)
+        return answer, step
 
     async def _mail(self, event: MailAccepted, *, needed: datetime) -> ParsedMail | None:
         """Return the mail; one that travels by reference is `needed` up to this moment again."""
@@ -136,21 +162,33 @@ class Deliverer:
         return await self.recorder.recorded(event.delivery_id, event.attempt)
 
     async def _called(
-        self, event: MailAccepted, webhook: Webhook, mail: ParsedMail | None
+        self, event: MailAccepted, webhook: Webhook, mail: ParsedMail | None, until: float | None
     ) -> Answer:
         if not webhook.active:
             return not_called("the webhook is switched off")
         if mail is None:
             return not_called("the mail is not kept any more")
         try:
-            call = await self.calls.build(mail, event, webhook)
+            async with asyncio.timeout_at(until):
+                call = await self.calls.build(mail, event, webhook)
         except ShapeError as error:
             return not_called(f"payload_template: {error}")
-        answer = await self.sender.post(webhook.target_url, call.body, call.headers)
+        except TimeoutError:
+            return not_called(_TOO_LATE, Result.TRANSIENT)
+        if (left := _left(until)) <= 0:
+            return not_called(_TOO_LATE, Result.TRANSIENT)
+        return await self._posted(event, webhook, call, left)
+
+    async def _posted(
+        self, event: MailAccepted, webhook: Webhook, call: Call, within: float
+    ) -> Answer:
+        answer = await self.sender.post(webhook.target_url, call.body, call.headers, within=within)
         CALL_TIME.observe(answer.duration_ms / 1000)
         if event.attempt == 1:
             AGE.observe((utc_now() - event.received_at).total_seconds())
-        return answer
+        if webhook.delivery_mode is DeliveryMode.QUEUED:
+            return replace(answer, smtp=NOTHING_SAID)
+        return answer.as_it_says()
 
     def _step(self, event: MailAccepted, answer: Answer) -> NextStep:
         return next_step(
@@ -264,16 +302,28 @@ def _delivery(
         remote_ip=event.envelope.remote_ip,
         tls=event.envelope.tls,
         authenticated_as=event.envelope.authenticated_as,
+        tag=event.envelope.tag,
         shared=event.shared,
+        authentication=event.authentication,
     )
 
 
-def _outcome(event: MailAccepted, step: NextStep) -> Outcome:
+def _left(until: float | None) -> float:
+    """Return the seconds until a moment of the loop's time."""
+    return inf if until is None else until - asyncio.get_running_loop().time()
+
+
+def _word(incoming: Incoming, answered: DeliveryAnswered) -> Packet | None:
+    """Return what is told of a mail to who awaits it, if anybody does."""
+    return encode(answered) if incoming.waited_for else None
+
+
+def _outcome(event: MailAccepted, step: NextStep, word: Packet | None) -> Outcome:
     match step:
         case Finished():
-            return Done()
+            return Done(word)
         case Retry(at):
             wait = (at - utc_now()).total_seconds()
-            return Again(encode(event.next_attempt(at)), wait)
+            return Again(encode(event.next_attempt(at)), wait, told=word)
         case GiveUp():
-            return Dead(encode(event))
+            return Dead(encode(event), word)

@@ -16,6 +16,11 @@ class Slots(Protocol):
     async def take(self, webhook_id: str, now: datetime, interval: timedelta) -> datetime:
         """Return `now` or a later moment."""
 
+    async def take_by(
+        self, webhook_id: str, now: datetime, interval: timedelta, latest: datetime
+    ) -> datetime | None:
+        """Return the same, or None, and take none, when it would be later than `latest`."""
+
 
 class Pacer:
     """Says when the next call of a webhook may be made."""
@@ -28,7 +33,16 @@ class Pacer:
         """Return the moment of the next call: `now` when the webhook has no limit."""
         if webhook.rate_limit == 0:
             return now
-        # One at a time in this process, so that only replicas contend for a webhook's slots.
-        lock = self._locks.setdefault(webhook.id, asyncio.Lock())
-        async with lock:
+        async with self._lock(webhook):
             return await self._slots.take(webhook.id, now, _MINUTE / webhook.rate_limit)
+
+    async def slot_by(self, webhook: Webhook, now: datetime, latest: datetime) -> datetime | None:
+        """Return the same, or None, and take no slot, when it would be later than `latest`."""
+        if webhook.rate_limit == 0:
+            return now
+        async with self._lock(webhook):
+            return await self._slots.take_by(webhook.id, now, _MINUTE / webhook.rate_limit, latest)
+
+    def _lock(self, webhook: Webhook) -> asyncio.Lock:
+        """One at a time in this process, so that only replicas contend for a webhook's slots."""
+        return self._locks.setdefault(webhook.id, asyncio.Lock())

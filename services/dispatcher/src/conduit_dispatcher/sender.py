@@ -50,7 +50,7 @@ class Sender:
             async with asyncio.timeout(timeout):
                 return await self._post(started, url, body, headers)
         except TimeoutError:
-            return no_answer(f"no answer within {timeout:g} s", started)
+            return no_answer(f"no answer within {round(timeout, 2):g} s", started)
         except aiohttp.InvalidURL:
             return no_answer("the target URL is not valid", started, Result.PERMANENT)
         except (aiohttp.ClientError, OSError, ValueError) as error:

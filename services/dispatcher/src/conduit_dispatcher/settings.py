@@ -26,6 +26,14 @@ class DispatcherSettings(
     dispatcher_prefetch: Annotated[int, Field(ge=1, le=2000)] = Field(
         default=200, description="Deliveries under way at a time, in each process."
     )
+    dispatcher_sync_prefetch: Annotated[int, Field(ge=1, le=2000)] = Field(
+        default=200,
+        description="Deliveries under way at a time, in each process, whose senders wait.",
+    )
+    dispatcher_sync_limit_per_webhook: Annotated[int, Field(ge=1, le=2000)] = Field(
+        default=50,
+        description="Of these, those of one webhook; more are refused for the moment (450).",
+    )
     dispatcher_webhook_cache: Seconds = Field(
         default=3, description="Seconds for which a webhook's state is remembered."
     )

@@ -4,17 +4,25 @@ No line is ever looked at by itself, so that a mail of empty lines costs what an
 mail over a bound is read to its end without being kept, and then refused.
 """
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from conduit.model.verdict import Defer, Reason, Reject
 from conduit_smtp_ingest.limits import Budget, Limits
-from conduit_smtp_ingest.streams import unread
 
 _END = b"\r\n.\r\n"
 _STUFFED = b"\r\n."
-_CHUNK = 64 * 1024
+
+
+class Octets(Protocol):
+    """Where a mail comes from."""
+
+    async def chunk(self) -> bytes:
+        """Return all that has come, at least one octet; raise ConnectionEnded at the end."""
+
+    def put_back(self, octets: bytes) -> None:
+        """Have octets of the last chunk read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,9 @@ class DataReader:
         self._budget = budget
         # One block, which goes back to the system as a whole, as many small ones would not.
         self._stuffed = bytearray()
+        # The terminator's first CRLF may be the end of the DATA command. The last octets of a
+        # chunk wait for the next one: they may be the beginning of the terminator.
+        self._tail = b"\r\n"
         self._size = 0
         self._stuffing = 0
         self._border = b""
@@ -45,45 +56,39 @@ class DataReader:
         self._taken = 0
         self._reason: Reason | None = None
 
-    async def read(
-        self, reader: asyncio.StreamReader, progress: Callable[[], None]
-    ) -> bytes | Unread:
+    async def read(self, client: Octets, progress: Callable[[int], None]) -> bytes | Unread:
         """Return the mail without its dot-stuffing, with CRLF at its end.
 
-        `progress` is called with each chunk. Raise IncompleteReadError when the connection ends
-        before the mail does. What comes after the terminator stays in `reader`. The memory of a
-        mail that is returned stays taken until `release`.
+        `progress` is called with each chunk, with the octets so far. Raise ConnectionEnded when the
+        connection ends before the mail does. What comes after the terminator stays to be read. The
+        memory of a mail that is returned stays taken until `release`.
         """
         try:
-            return await self._read(reader, progress)
+            while (rest := self._feed(await client.chunk())) is None:
+                progress(self._size)
         except BaseException:
             self.release()
             raise
-
-    async def _read(
-        self, reader: asyncio.StreamReader, progress: Callable[[], None]
-    ) -> bytes | Unread:
-        tail = b"\r\n"  # the terminator's first CRLF may be the end of the DATA command
-        while (end := (window := tail + await self._chunk(reader)).find(_END)) < 0:
-            progress()
-            # The last octets may be the beginning of the terminator: they wait for the next chunk.
-            self._keep(window[: -len(_END) + 1])
-            tail = window[-len(_END) + 1 :]
-        self._keep(window[: end + 2])
-        unread(reader, window[end + len(_END) :])
+        if rest:
+            client.put_back(rest)
         return self._unstuffed() if self._reason is None else Unread(self._reason)
 
-    async def _chunk(self, reader: asyncio.StreamReader) -> bytes:
-        chunk = await reader.read(min(_CHUNK, self._limits.line))
-        if not chunk:
-            raise asyncio.IncompleteReadError(b"", None)
-        return chunk
+    def _feed(self, chunk: bytes) -> bytes | None:
+        """Take a chunk; return what comes after the terminator, or None when it has not come."""
+        window = self._tail + chunk
+        end = window.find(_END)
+        if end < 0:
+            self._keep(window[: -len(_END) + 1])
+            self._tail = window[-len(_END) + 1 :]
+            return None
+        self._keep(window[: end + 2])
+        return window[end + len(_END) :]
 
     def _keep(self, octets: bytes) -> None:
         """Add octets to the mail, unless it has broken a bound."""
         self._size += len(octets)
         self._count_stuffing(octets)
-        self._measure_line(octets)
+        self._measure_lines(octets)
         # Without the CRLF that was put before it, and as RFC 1870 §5 counts.
         if self._size - 2 - self._stuffing > self._limits.size:
             self._refuse(Reason.TOO_LARGE)
@@ -99,14 +104,17 @@ class DataReader:
         self._stuffing += (self._border + octets[:2]).count(_STUFFED)
         self._border = (self._border + octets[-2:])[-2:]
 
-    def _measure_line(self, octets: bytes) -> None:
-        """Only a line over a chunk's border can be too long: a chunk is no longer than a line."""
-        first = octets.find(b"\n")
-        if self._open_line + (first + 1 or len(octets)) > self._limits.line:
-            self._refuse(Reason.LINE_TOO_LONG)
-        self._open_line = (
-            self._open_line + len(octets) if first < 0 else len(octets) - octets.rfind(b"\n") - 1
-        )
+    def _measure_lines(self, octets: bytes) -> None:
+        """Look for line ends no further apart than a line may be long, not for each of them."""
+        start, limit = -self._open_line, self._limits.line
+        while start + limit < len(octets):
+            end = octets.rfind(b"\n", max(start, 0), start + limit)
+            if end < 0:
+                self._refuse(Reason.LINE_TOO_LONG)
+                break
+            start = end + 1
+        last = octets.rfind(b"\n")
+        self._open_line = len(octets) - last - 1 if last >= 0 else self._open_line + len(octets)
 
     def _refuse(self, reason: Reason) -> None:
         self._reason = self._reason or reason

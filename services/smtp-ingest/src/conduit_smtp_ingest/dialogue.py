@@ -1,52 +1,65 @@
-"""The server's side of an SMTP dialogue: lines in, replies out, and when it ends.
-
-From aiosmtpd come the protocol and its streams. The loop over commands, timeouts and replies are
-ours: see docs/decisions for what aiosmtpd's do with hostile input.
-"""
+"""The server's side of an SMTP dialogue: commands in, replies out, and when it ends."""
 
 import asyncio
 import logging
-import ssl
-from collections.abc import Callable
-
-from aiosmtpd.smtp import SMTP
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar
 
 from conduit_smtp_ingest import replies
-from conduit_smtp_ingest.limits import COMMAND, READ_AHEAD, Limits
+from conduit_smtp_ingest.connection import Connection, ConnectionEnded
+from conduit_smtp_ingest.limits import Limits
 from conduit_smtp_ingest.replies import Reply
-from conduit_smtp_ingest.sessions import Sessions
 
 log = logging.getLogger(__name__)
 
 _LINGER = 5.0  # seconds until a closed connection is cut off whose peer does not read
 _PATIENCE = 3.0  # seconds that a session may be silent when the service stops
+_HTTP = frozenset(
+    (
+        b"GET",
+        b"HEAD",
+        b"POST",
+        b"PUT",
+        b"PATCH",
+        b"DELETE",
+        b"OPTIONS",
+        b"CONNECT",
+        b"TRACE",
+        b"PRI",
+    )
+)
 
 
-class Dialogue(SMTP):
+class Dialogue:
     """Reads commands and hands each to the method of its verb, `smtp_…` of a subclass."""
 
-    line_length_limit = READ_AHEAD
+    _verbs: ClassVar[Mapping[str, Callable[[Any, str], Awaitable[None]]]]
 
-    def __init__(self, sessions: Sessions, limits: Limits, hostname: str) -> None:
-        super().__init__(
-            handler=None,
-            hostname=hostname,
-            ident="ESMTP",
-            data_size_limit=limits.size,
-            enable_SMTPUTF8=True,
-            timeout=limits.idle,
-            loop=asyncio.get_running_loop(),
-        )
-        self._sessions = sessions
+    def __init_subclass__(cls) -> None:
+        """Collect the verbs."""
+        cls._verbs = {
+            name.removeprefix("smtp_"): getattr(cls, name)
+            for name in dir(cls)
+            if name.startswith("smtp_")
+        }
+
+    def __init__(self, connection: Connection, limits: Limits) -> None:
+        self._connection = connection
         self._limits = limits
         self._errors = 0
         self._unknown = 0
+        self._failures = 0
+        self._commands = 0
         self._waiting = False
         self._accepting = False
         self._timed_out = False
         self._retiring = False
         self._ended = False
-        self._deadline: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._until = self._loop.time() + limits.total
+        self._silent_until = self._loop.time() + limits.idle
+        self._timer = self._loop.call_later(min(limits.total, limits.idle), self._check_time)
 
     @property
     def _mail_under_way(self) -> bool:
@@ -56,145 +69,133 @@ class Dialogue(SMTP):
     def _give_up_mail(self) -> None:
         """Forget the mail that is under way."""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, with a bound on the time of the whole session."""
-        super().connection_made(transport)
-        self._schedule(self._limits.total, self._timeout_cb)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        """End; a mail that is being made durable is not given up."""
-        if self._deadline is not None:
-            self._deadline.cancel()
-        super().connection_lost(error)
-
-    def eof_received(self) -> bool | None:
-        """Let a client that has closed its side still get its replies."""
-        return asyncio.StreamReaderProtocol.eof_received(self)
-
     def retire(self) -> None:
         """End the session as soon as no mail is under way, or its client is silent."""
         self._retiring = True
         if self._waiting and not self._mail_under_way:
-            self._end(replies.STOPPING)
+            self.end(replies.STOPPING)
         else:
-            self._reset_timeout()
+            self._heard()
+            self._check_time()
 
-    def _reset_timeout(self, duration: float | None = None) -> None:
-        idle = self._limits.idle if duration is None else duration
-        super()._reset_timeout(min(idle, _PATIENCE) if self._retiring else idle)
+    def _heard(self) -> None:
+        """The client has said something: it may be silent for as long again."""
+        idle = min(self._limits.idle, _PATIENCE) if self._retiring else self._limits.idle
+        self._silent_until = self._loop.time() + idle
 
-    def _timeout_cb(self) -> None:
+    def _check_time(self) -> None:
+        """End a session that is over its time, or look again when it may be."""
+        self._timer.cancel()
+        due = min(self._until, self._silent_until)
+        if self._loop.time() < due:
+            self._timer = self._loop.call_at(due, self._check_time)
+            return
         # Who waits for the reply to a mail is not the one who is slow.
         self._timed_out = True
         if not self._accepting:
-            self._end(replies.STOPPING if self._retiring else replies.TIMED_OUT)
+            self.end(self._late)
 
-    def _end(self, reply: Reply) -> None:
+    @property
+    def _late(self) -> Reply:
+        return replies.STOPPING if self._retiring else replies.TIMED_OUT
+
+    def end(self, reply: Reply) -> None:
         """Say why, and close."""
         if not self._ended:
-            self._writer.write(f"{reply}\r\n".encode())
-            self._close()
+            self.reply(reply)
+            self.close()
 
-    def _close(self) -> None:
+    def close(self) -> None:
         """Close when what was written is sent; a peer that reads nothing is not waited for."""
         if self._ended:
             return
         self._ended = True
-        if self._timeout_handle is not None:
-            self._timeout_handle.cancel()
-        self._writer.close()
-        self._schedule(_LINGER, self._writer.transport.abort)
+        self._timer.cancel()
+        self._connection.close()
+        self._timer = self._loop.call_later(_LINGER, self._connection.abort)
 
-    def _schedule(self, seconds: float, action: Callable[[], None]) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._deadline = self.loop.call_later(seconds, action)
-
-    async def _handle_client(self) -> None:
-        try:
-            with self._sessions.entered(self) as admitted:
-                await (self._dialogue() if admitted else self.reply(replies.TOO_MANY_CONNECTIONS))
-        except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError) as error:
-            log.debug("session.lost", extra={"remote_ip": self._remote_ip, "error": str(error)})
-        finally:
-            self._close()
-
-    async def _dialogue(self) -> None:
-        await self.push(f"220 {self.hostname} ESMTP")
+    async def run(self) -> None:
+        """Hold the dialogue to its end."""
+        self._connection.write(f"220 {self._limits.hostname} ESMTP\r\n".encode())
         while not self._ended:
-            line = await self._command_line()
-            self._reset_timeout()
+            line = await self._line(max(self._limits.command_line, self._longest_auth))
             await self._execute(line)
-            if self._errors >= self._limits.errors:
-                return await self.reply(replies.TOO_MANY_ERRORS)
-            if self._unknown >= self._limits.unknown:
-                return await self.reply(replies.TOO_MANY_UNKNOWN)
-            if self._retiring and not self._mail_under_way:
-                return await self.reply(replies.STOPPING)
-            if self._timed_out:
-                return await self.reply(replies.TIMED_OUT)
-        return None
+            if (reason := self._reason_to_end()) is not None:
+                self.end(reason)
 
-    async def _command_line(self) -> bytes | None:
-        """Return the next command without its line end, or None for one that is too long."""
+    def _reason_to_end(self) -> Reply | None:
+        limits = self._limits
+        if self._errors >= limits.errors:
+            return replies.TOO_MANY_ERRORS
+        if self._unknown >= limits.unknown:
+            return replies.TOO_MANY_UNKNOWN
+        if self._failures >= limits.auth_failures:
+            return replies.TOO_MANY_AUTH_FAILURES
+        if self._commands >= limits.commands:
+            return replies.TOO_MANY_COMMANDS
+        if self._retiring and not self._mail_under_way:
+            return replies.STOPPING
+        return self._late if self._timed_out else None
+
+    @property
+    def _longest_auth(self) -> int:
+        """Octets of an AUTH command with its end, which is longer than others may be."""
+        return 0
+
+    async def _line(self, limit: int) -> bytes | None:
+        """Return the next line without its end, or None for one that is too long."""
         self._waiting = True
         try:
-            line = await self._reader.readuntil()
-        except asyncio.LimitOverrunError as error:
-            await self._skip_line(error)
-            return None
+            line = await self._connection.line(limit)
         finally:
             self._waiting = False
-        return line.rstrip(b"\r\n") if len(line) <= COMMAND else None
+        self._heard()
+        return line
 
-    async def _skip_line(self, overrun: asyncio.LimitOverrunError) -> None:
-        skipped = 0
-        while skipped <= self._limits.size:
-            skipped += len(await self._reader.read(overrun.consumed))
-            try:
-                await self._reader.readuntil()
-            except asyncio.LimitOverrunError as error:
-                overrun = error
-            else:
-                return
-        raise ConnectionAbortedError("a command line without end")
+    @contextmanager
+    def _busy(self) -> Iterator[None]:
+        """While it is us who are waited for, the client is not timed out."""
+        self._accepting = True
+        try:
+            yield
+        finally:
+            self._accepting = False
+            self._heard()
 
     async def _execute(self, line: bytes | None) -> None:
+        self._commands += 1
         if line is None:
-            return await self.refuse(replies.COMMAND_TOO_LONG)
+            return self.refuse(replies.COMMAND_TOO_LONG)
         verb, _, argument = line.partition(b" ")
+        if len(line) > self._limits.command_line - len(b"\r\n") and verb.upper() != b"AUTH":
+            return self.refuse(replies.COMMAND_TOO_LONG)
         if not verb.isascii():
-            return await self.refuse(replies.NOT_ASCII)
-        method = self._smtp_methods.get(verb.decode().upper())
+            return self.refuse(replies.NOT_ASCII)
+        method = self._verbs.get(verb.decode().upper())
         if method is None:
-            return await self.refuse(replies.UNKNOWN_COMMAND)
+            return self.end(replies.NOT_HTTP) if verb in _HTTP else self._refuse_unknown()
         try:
             # Octets that are no UTF-8 become lone surrogates, which no address may have.
-            await method(argument.strip().decode(errors="surrogateescape"))
-        except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
+            await method(self, argument.strip().decode(errors="surrogateescape"))
+        except ConnectionEnded:
             raise
         except Exception:
-            log.exception("session.fault", extra={"remote_ip": self._remote_ip})
+            log.exception("session.fault", extra={"remote_ip": self._connection.peer_ip})
             self._give_up_mail()
-            await self.reply(replies.INTERNAL)
+            self.reply(replies.INTERNAL)
         return None
 
-    async def reply(self, *lines: Reply) -> None:
-        """Send a reply of one or several lines."""
+    def _refuse_unknown(self) -> None:
+        self.refuse(replies.UNKNOWN_COMMAND)
+
+    def reply(self, *lines: Reply) -> None:
+        """Give a reply of one or several lines; it is sent when the client is waited for."""
         *first, last = map(str, lines)
-        await self.push("\r\n".join([f"{line[:3]}-{line[4:]}" for line in first] + [last]))
+        for line in first:
+            self._connection.write(f"{line[:3]}-{line[4:]}\r\n".encode())
+        self._connection.write(f"{last}\r\n".encode())
 
-    async def refuse(self, reply: Reply) -> None:
-        """Send a reply to a bad command; too many of them end the session."""
+    def refuse(self, reply: Reply) -> None:
+        """Give a reply to a bad command; too many of them end the session."""
         self._errors += 1
-        await self.reply(reply)
-
-    @property
-    def _remote_ip(self) -> str:
-        peer = self._writer.get_extra_info("peername")
-        return str(peer[0]) if isinstance(peer, tuple) else ""
-
-    @property
-    def _tls_version(self) -> str | None:
-        secured = self._writer.get_extra_info("ssl_object")
-        return secured.version() if secured is not None else None
+        self.reply(reply)

@@ -2,24 +2,35 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections import Counter as Count
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from prometheus_client import Counter, Histogram
 
 from conduit.errors import Unavailable
-from conduit.events import MailAccepted, Packet, encode
+from conduit.events import MailAccepted, encode
 from conduit.mail.address import Address
+from conduit.mail.trace import smtp_message_id
+from conduit.model.authentication import AuthResults
 from conduit.model.envelope import Envelope
 from conduit.model.ids import Prefix, new_id
 from conduit.model.message import Message
+from conduit.model.policy import SmtpPolicy
 from conduit.model.record import utc_now
-from conduit.model.verdict import Accept, Defer, Reason, Verdict
-from conduit.model.webhook import Webhook
+from conduit.model.verdict import Accept, Defer, Reason, Reject, Verdict
+from conduit.model.webhook import DeliveryMode, Webhook
 from conduit.telemetry.metrics import LATENCY_BUCKETS
-from conduit_smtp_ingest.policy import decide_message, decide_recipient
+from conduit_smtp_ingest.neighbours import Neighbours, Terms
+from conduit_smtp_ingest.policy import (
+    decide_further,
+    decide_message,
+    decide_recipient,
+    rules_of,
+)
 from conduit_smtp_ingest.replies import Reply, for_verdict, queued
+from conduit_smtp_ingest.stamp import stamped
+from conduit_smtp_ingest.transaction import Client, Recipient, Transaction, envelope
 
 log = logging.getLogger(__name__)
 
@@ -31,136 +42,182 @@ DURABLE = Histogram(
     buckets=LATENCY_BUCKETS,
 )
 
-
-class Publishes(Protocol):
-    """What the intake needs of the bus: return when durable, raise Unavailable when in doubt."""
-
-    async def publish(self, packet: Packet, queue: str) -> None:
-        """Publish a packet to a queue."""
-
-
-class Keeps(Protocol):
-    """What the intake needs of the store, for mails too large for the bus."""
-
-    async def put(self, message: Message) -> None:
-        """Keep the octets of a mail; return when they are durable."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recipient:
-    """An accepted RCPT and the webhook that it leads to."""
-
-    address: Address
-    webhook: Webhook
-
-
-@dataclass(slots=True)
-class Transaction:
-    """One mail while its commands arrive (RFC 5321 §3.3)."""
-
-    sender: Address | None
-    utf8: bool
-    recipients: list[Recipient] = field(default_factory=list)
-
-    @property
-    def shared(self) -> bool:
-        """Whether the mail is for more than one account."""
-        return len({recipient.webhook.account_id for recipient in self.recipients}) > 1
-
-    def by_webhook(self) -> dict[str, tuple[str, ...]]:
-        """The addresses that lead to each webhook: a mail is delivered once to each."""
-        addresses: dict[str, tuple[str, ...]] = {}
-        for recipient in self.recipients:
-            known = addresses.get(recipient.webhook.id, ())
-            if str(recipient.address) not in known:
-                addresses[recipient.webhook.id] = (*known, str(recipient.address))
-        return addresses
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """What is known of who is connected."""
-
-    helo: str
-    remote_ip: str
-    tls: str | None
+_LARGE = 2  # mails too large for the bus that are stored at a time, each copied meanwhile
 
 
 class Intake:
     """Decides over recipients, and makes accepted mails durable."""
 
-    def __init__(
-        self,
-        webhook_of: Callable[[str], Awaitable[Webhook | None]],
-        domain_owner_of: Callable[[str], Awaitable[str | None]],
-        publisher: Publishes,
-        messages: Keeps,
-        *,
-        queue: str,
-        bus_limit: int,
-    ) -> None:
-        self._webhook_of = webhook_of
-        self._domain_owner_of = domain_owner_of
-        self._publisher = publisher
-        self._messages = messages
-        self._queue = queue
-        self._bus_limit = bus_limit
+    def __init__(self, neighbours: Neighbours, terms: Terms) -> None:
+        self._with = neighbours
+        self._terms = terms
+        self._large = asyncio.Semaphore(_LARGE)
+        self._waiting = Count[str]()
 
-    async def recipient(self, address: Address) -> tuple[Verdict, Webhook | None]:
-        """Decide over one RCPT."""
+    async def recipient(
+        self, address: Address, transaction: Transaction, client: Client
+    ) -> Verdict:
+        """Decide over one RCPT; an accepted one is in the transaction from then on."""
         try:
-            webhook = await self._webhook_of(address.key)
-            owner = await self._domain_owner_of(webhook.domain) if webhook else None
+            found = await self._with.directory.find(address)
+            policy = await self._policy(found.webhook) if found else None
         except Unavailable as error:
             log.warning("ingest.store_away", extra={"error": str(error)})
-            return _counted(Defer(Reason.UNAVAILABLE)), None
-        verdict = _counted(decide_recipient(webhook, owner))
-        if isinstance(verdict, Defer) and webhook is not None:
-            _log_deferred(webhook, verdict)
-        return verdict, webhook
+            return _counted(Defer(Reason.UNAVAILABLE))
+        if found is None:
+            return _counted(Reject(Reason.UNKNOWN_ADDRESS))
+        verdict = decide_recipient(found.webhook, found.owner, policy, client)
+        rules = rules_of(found.webhook, policy)
+        if isinstance(verdict, Accept) and transaction.recipients:
+            verdict = decide_further(transaction.rules, rules)
+        recipient = Recipient(address, found.webhook, found.tag)
+        if isinstance(verdict, Accept):
+            transaction.recipients.append(recipient)
+            transaction.rules = rules
+        else:
+            self._note(found.webhook, verdict, envelope(transaction.sender, client, [recipient]))
+        return _counted(verdict)
+
+    async def _policy(self, webhook: Webhook) -> SmtpPolicy | None:
+        policy_id = webhook.smtp_security_policy_id
+        return await self._with.policy_of((webhook.account_id, policy_id)) if policy_id else None
 
     async def accept(self, raw: bytes, transaction: Transaction, client: Client) -> Sequence[Reply]:
         """Decide over a mail, make it durable, and only then say 250. Any doubt is 4xx."""
-        verdict = _counted(decide_message(raw))
+        results = await self._results(raw, transaction, client)
+        verdict = decide_message(raw, results, transaction.rules)
         if not isinstance(verdict, Accept):
-            return [for_verdict(verdict)]
-        message = Message(new_id(Prefix.MESSAGE), utc_now(), raw)
-        events = list(_events(message, transaction, client))
+            return self.refuse(verdict, transaction, client, raw)
         try:
-            with DURABLE.time():
-                await self._make_durable(message, events)
+            if transaction.rules.mode is DeliveryMode.QUEUED:
+                return await self._queued(raw, transaction, client, results)
+            return await self._awaited(raw, transaction, client, results)
         except Unavailable as error:
-            log.warning("ingest.in_doubt", extra={"message_id": message.id, "error": str(error)})
-            return [for_verdict(_counted(Defer(Reason.UNAVAILABLE)))]
-        _log_accepted(message, events, client)
+            log.warning("ingest.in_doubt", extra={"error": str(error)})
+            return self.refuse(Defer(Reason.UNAVAILABLE), transaction, client, raw)
+
+    def refuse(
+        self,
+        verdict: Defer | Reject,
+        transaction: Transaction,
+        client: Client,
+        raw: bytes = b"",
+        reply: Reply | None = None,
+    ) -> Sequence[Reply]:
+        """Take note of a refused mail for each of its webhooks; return the reply, the usual one."""
+        _counted(verdict)
+        message_id = smtp_message_id(raw)
+        for webhook, seen in transaction.envelopes(client):
+            self._note(webhook, verdict, seen, message_id, reply)
+        return [reply or for_verdict(verdict)]
+
+    def _note(
+        self,
+        webhook: Webhook,
+        verdict: Defer | Reject,
+        seen: Envelope,
+        message_id: str | None = None,
+        reply: Reply | None = None,
+    ) -> None:
+        reply = reply or for_verdict(verdict)
+        self._with.refusals.note(webhook.id, verdict.reason, reply, seen, message_id)
+
+    async def _results(
+        self, raw: bytes, transaction: Transaction, client: Client
+    ) -> AuthResults | None:
+        if not (self._terms.authenticate_all or transaction.rules.ask_for_results):
+            return None
+        return await self._with.authenticator.results(
+            raw, remote_ip=client.remote_ip, helo=client.helo, sender=transaction.sender
+        )
+
+    async def _queued(
+        self, raw: bytes, transaction: Transaction, client: Client, results: AuthResults | None
+    ) -> Sequence[Reply]:
+        with DURABLE.time():
+            events = await self._events(raw, transaction, client, results)
+            packets = [encode(event) for event in events]
+            if len(packets) == 1:
+                await self._with.publisher.publish(packets[0], self._terms.queue)
+            else:
+                await asyncio.gather(
+                    *(self._with.publisher.publish(p, self._terms.queue) for p in packets)
+                )
+        _log_accepted(events, client)
         return queued([event.delivery_id for event in events])
 
-    async def _make_durable(self, message: Message, events: Sequence[MailAccepted]) -> None:
-        if message.size > self._bus_limit:
-            await self._messages.put(message)
-            packets = [encode(event.by_reference()) for event in events]
-        else:
-            packets = [encode(event) for event in events]
-        await asyncio.gather(*(self._publisher.publish(p, self._queue) for p in packets))
+    async def _awaited(
+        self, raw: bytes, transaction: Transaction, client: Client, results: AuthResults | None
+    ) -> Sequence[Reply]:
+        """Deliver while the sender waits; the rules have it that there is one webhook."""
+        webhook_id = transaction.recipients[0].webhook.id
+        with self._turn(webhook_id) as admitted:
+            if not admitted:
+                return self.refuse(Defer(Reason.OVER_RATE), transaction, client, raw)
+            events = await self._events(raw, transaction, client, results)
+            concluded = await self._with.sync.deliver(events[0], transaction.rules.mode)
+        if isinstance(concluded.verdict, Accept):
+            _log_accepted(events, client)
+        elif not concluded.on_record:
+            return self.refuse(concluded.verdict, transaction, client, raw, concluded.reply)
+        return [concluded.reply]
+
+    @contextmanager
+    def _turn(self, webhook_id: str) -> Iterator[bool]:
+        """Count in one who waits for a webhook; yield whether it may."""
+        if self._waiting[webhook_id] >= self._terms.sync_limit:
+            yield False
+            return
+        self._waiting[webhook_id] += 1
+        try:
+            yield True
+        finally:
+            self._waiting[webhook_id] -= 1
+            if not self._waiting[webhook_id]:
+                del self._waiting[webhook_id]
+
+    async def _events(
+        self, raw: bytes, transaction: Transaction, client: Client, results: AuthResults | None
+    ) -> list[MailAccepted]:
+        """Return the event for each webhook; a mail too large for the bus is kept before."""
+        if len(raw) <= self._terms.bus_limit:
+            message = self._message(raw, transaction, client, results)
+            return list(_of(message, transaction, client, results))
+        async with self._large:
+            message = self._message(raw, transaction, client, results)
+            await self._with.messages.put(message)
+            return [event.by_reference() for event in _of(message, transaction, client, results)]
+
+    def _message(
+        self, raw: bytes, transaction: Transaction, client: Client, results: AuthResults | None
+    ) -> Message:
+        message_id, received_at = new_id(Prefix.MESSAGE), utc_now()
+        kept = stamped(
+            raw,
+            transaction,
+            client,
+            results,
+            hostname=self._terms.hostname,
+            message_id=message_id,
+            received_at=received_at,
+        )
+        return Message(message_id, received_at, kept)
 
 
-def _events(message: Message, transaction: Transaction, client: Client) -> Iterable[MailAccepted]:
-    for webhook_id, addresses in transaction.by_webhook().items():
+def _of(
+    message: Message, transaction: Transaction, client: Client, results: AuthResults | None
+) -> Iterator[MailAccepted]:
+    for webhook, seen in transaction.envelopes(client):
         yield MailAccepted(
             delivery_id=new_id(Prefix.DELIVERY),
             message_id=message.id,
-            webhook_id=webhook_id,
-            envelope=Envelope(
-                mail_from="" if transaction.sender is None else str(transaction.sender),
-                recipients=addresses,
-                helo=client.helo,
-                remote_ip=client.remote_ip,
-                tls=client.tls,
-            ),
+            webhook_id=webhook.id,
+            envelope=seen,
             received_at=message.received_at,
             size=message.size,
             raw=message.raw,
             shared=transaction.shared,
+            authentication=results,
         )
 
 
@@ -170,30 +227,17 @@ def _counted(verdict: Verdict) -> Verdict:
     return verdict
 
 
-def _log_deferred(webhook: Webhook, verdict: Defer) -> None:
-    """Say why a known address takes no mail: its sender is told no more than to try again."""
-    log.warning(
-        "recipient.deferred",
-        extra={
-            "reason": verdict.reason,
-            "webhook_id": webhook.id,
-            "account_id": webhook.account_id,
-            "domain": webhook.domain,
-            "policy_id": webhook.smtp_security_policy_id,
-        },
-    )
-
-
-def _log_accepted(message: Message, events: Sequence[MailAccepted], client: Client) -> None:
+def _log_accepted(events: Sequence[MailAccepted], client: Client) -> None:
     ACCEPTED.inc()
+    first = events[0]
     log.info(
         "mail.accepted",
         extra={
-            "message_id": message.id,
+            "message_id": first.message_id,
             "delivery_ids": [event.delivery_id for event in events],
             "webhook_ids": [event.webhook_id for event in events],
-            "sender": events[0].envelope.mail_from,
-            "size": message.size,
+            "sender": first.envelope.mail_from,
+            "size": first.size,
             "remote_ip": client.remote_ip,
             "helo": client.helo,
             "tls": client.tls,

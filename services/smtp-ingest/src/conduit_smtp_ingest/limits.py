@@ -4,36 +4,45 @@ from dataclasses import dataclass
 
 from conduit_smtp_ingest.settings import IngestSettings
 
-COMMAND = 2048
-"""Octets of a command line with its end: RFC 5321's 512, and what extensions add."""
-
-READ_AHEAD = 64 * 1024
-"""Octets that are read before somebody asks for them, per connection."""
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one session may do; sizes in octets, times in seconds."""
+    """What one session may do, and as whom it speaks.
 
+    Sizes are in octets, times in seconds, `data_rate` in octets a second.
+    """
+
+    hostname: str
     size: int
     line: int
     recipients: int
+    command_line: int
+    commands: int
     errors: int
     unknown: int
+    auth_failures: int
     idle: float
     total: float
+    data_rate: float
+    greeting_delay: float
 
     @classmethod
     def of(cls, settings: IngestSettings) -> "Limits":
         """Return the limits that the settings give."""
         return cls(
+            hostname=settings.smtp_hostname,
             size=settings.smtp_size_limit,
             line=settings.smtp_line_limit,
             recipients=settings.smtp_recipient_limit,
+            command_line=settings.smtp_command_line_limit,
+            commands=settings.smtp_command_limit,
             errors=settings.smtp_error_limit,
             unknown=settings.smtp_unknown_limit,
+            auth_failures=settings.smtp_auth_failure_limit,
             idle=settings.smtp_idle_timeout,
             total=settings.smtp_session_timeout,
+            data_rate=settings.smtp_data_rate,
+            greeting_delay=settings.smtp_greeting_delay,
         )
 
 

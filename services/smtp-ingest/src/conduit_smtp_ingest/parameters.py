@@ -1,4 +1,4 @@
-"""The parameters of MAIL: SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531)."""
+"""MAIL's parameters: SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531), AUTH (RFC 4954)."""
 
 import re
 from dataclasses import dataclass
@@ -34,9 +34,11 @@ class MailParameters:
                     size = int(digits)
                 case "BODY", "=", "7BIT" | "8BITMIME":
                     pass  # we take 8 bits either way
+                case "AUTH", "=", str() if value:
+                    pass  # on whose behalf (RFC 4954 §5): we take nobody's word for it
                 case "SMTPUTF8", "", _:
                     utf8 = True
-                case "SIZE" | "BODY" | "SMTPUTF8", _, _:
+                case "SIZE" | "BODY" | "AUTH" | "SMTPUTF8", _, _:
                     raise ParameterError(BAD_PARAMETER)
                 case _:
                     raise ParameterError(UNKNOWN_PARAMETER)

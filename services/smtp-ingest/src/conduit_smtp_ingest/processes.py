@@ -16,7 +16,7 @@ from conduit.errors import SettingsError
 from conduit.service import Lifecycle, exit_code, run
 from conduit.telemetry.logging import configure_logging
 from conduit_smtp_ingest.app import compose
-from conduit_smtp_ingest.certificate import tls_context
+from conduit_smtp_ingest.certificate import load_certificate
 from conduit_smtp_ingest.settings import IngestSettings
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ async def _check(settings: IngestSettings) -> None:
 
     They share the port with whoever else shares it, so here it is asked for without sharing.
     """
-    tls_context(settings)
+    load_certificate(settings)
     server = await asyncio.get_running_loop().create_server(
         asyncio.Protocol, settings.smtp_host, settings.smtp_port, start_serving=False
     )

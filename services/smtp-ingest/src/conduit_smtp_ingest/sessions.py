@@ -1,13 +1,12 @@
 """All sessions of this process: how many there may be, and how they end when the service does."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 
 from prometheus_client import Gauge
-
-T = TypeVar("T")
 
 OPEN = Gauge("conduit_ingest_sessions", "Open SMTP sessions.", multiprocess_mode="livesum")
 
@@ -20,12 +19,13 @@ class Retires(Protocol):
 
 
 class Sessions:
-    """Counts the open sessions, and keeps what must be finished although its client has left."""
+    """Counts the open sessions. One whose client has left is open until its mail is durable."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, per_address: int) -> None:
         self._limit = limit
+        self._per_address = per_address
         self._open: set[Retires] = set()
-        self._finishing: set[asyncio.Future[Any]] = set()
+        self._of_address: Counter[str] = Counter()
         self._none_open = asyncio.Event()
         self._none_open.set()
 
@@ -46,17 +46,22 @@ class Sessions:
             if not self._open:
                 self._none_open.set()
 
-    def finishing(self, work: Coroutine[Any, Any, T]) -> asyncio.Future[T]:
-        """Run `work` to its end, whatever becomes of who awaits it."""
-        future = asyncio.ensure_future(work)
-        self._finishing.add(future)
-        future.add_done_callback(self._finishing.discard)
-        return future
+    @contextmanager
+    def of_address(self, address: str) -> Iterator[bool]:
+        """Count a session in for its client's address; yield whether it may stay."""
+        if self._of_address[address] >= self._per_address:
+            yield False
+            return
+        self._of_address[address] += 1
+        try:
+            yield True
+        finally:
+            self._of_address[address] -= 1
+            if not self._of_address[address]:
+                del self._of_address[address]
 
     async def retire(self) -> None:
         """Ask all to end, and wait until they have."""
         for session in list(self._open):
             session.retire()
         await self._none_open.wait()
-        if self._finishing:
-            await asyncio.wait(self._finishing)

@@ -135,6 +135,10 @@ class IngestSettings(ServiceSettings, BusSettings, StoreSettings, DnsSettings):
     smtp_sync_then_queued_timeout: Seconds = Field(
         default=5, description="Seconds that it waits for a `sync_then_queued` endpoint."
     )
+    smtp_sync_limit: Count = Field(
+        default=50,
+        description="Senders that may wait for one webhook at a time, in each process.",
+    )
     smtp_refusals_per_minute: Count = Field(
         default=60,
         description="Refusals that are recorded for one webhook in a minute, in each process.",
@@ -146,4 +150,6 @@ class IngestSettings(ServiceSettings, BusSettings, StoreSettings, DnsSettings):
             raise ValueError(
                 "CONDUIT_SMTP_TLS_CERTIFICATE and CONDUIT_SMTP_TLS_KEY go together: set both"
             )
+        if self.smtp_tls_port is not None and self.smtp_tls_certificate is None:
+            raise ValueError("CONDUIT_SMTP_TLS_PORT needs CONDUIT_SMTP_TLS_CERTIFICATE")
         return self

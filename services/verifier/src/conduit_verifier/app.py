@@ -6,7 +6,7 @@ from conduit.bus.connection import open_bus
 from conduit.bus.publisher import Publisher
 from conduit.bus.rpc import RpcServer
 from conduit.bus.topology import DOMAINS_VERIFY
-from conduit.dns import make_resolver
+from conduit.dns.resolvers import make_resolver
 from conduit.service import Lifecycle
 from conduit.store.connection import open_store
 from conduit.store.domains import Domains

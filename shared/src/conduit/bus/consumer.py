@@ -26,15 +26,21 @@ MOST_FAULTS = 10
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A packet to handle. `redelivered`: somebody may have begun on it before."""
+    """A packet to handle. `redelivered`: somebody may have begun on it before.
+
+    `waited_for`: who published it waits for what comes of it, for a while.
+    """
 
     packet: Packet
     redelivered: bool
+    waited_for: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Handled, nothing left to do."""
+    """Handled, nothing left to do. `told`, here and below, is for who awaits what comes of it."""
+
+    told: Packet | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,7 @@ class Again:
     packet: Packet
     seconds: float
     faults: int = 0
+    told: Packet | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,7 @@ class Dead:
     """Never to be handled again, but kept."""
 
     packet: Packet
+    told: Packet | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +124,8 @@ class Consumer:
         packet = Packet(message.type or "", 0, b"", message.body)
         try:
             packet = from_message(message)
-            return await self._handler(Incoming(packet, bool(message.redelivered)))
+            incoming = Incoming(packet, bool(message.redelivered), bool(message.reply_to))
+            return await self._handler(incoming)
         except MalformedEvent as error:
             log.error("consumer.malformed", extra={"queue": self._name, "error": str(error)})
             return Dead(packet)
@@ -134,7 +143,16 @@ class Consumer:
         except BrokerUnavailable:
             await message.nack(requeue=True)
             raise
+        if not isinstance(outcome, Answer) and outcome.told is not None:
+            await self._tell(message, outcome.told)
         await message.ack()
+
+    async def _tell(self, message: AbstractIncomingMessage, told: Packet) -> None:
+        """Tell who awaits it; one who is not told waits in vain, and nothing is lost."""
+        try:
+            await self._publisher.reply(told, message.reply_to or "", message.correlation_id)
+        except BrokerUnavailable as error:
+            log.info("consumer.untold", extra={"queue": self._name, "error": str(error)})
 
     async def _forward(self, message: AbstractIncomingMessage, outcome: Outcome) -> None:
         match outcome:

@@ -15,6 +15,7 @@ from aio_pika.abc import AbstractChannel
 EXCHANGE = "conduit"
 DELIVERIES = "deliveries"
 DELIVERIES_DEAD = "deliveries.dead"
+DELIVERIES_SYNC = "deliveries.sync"
 DOMAINS_VERIFY = "domains.verify"
 WEBHOOKS_SIMULATE = "webhooks.simulate"
 
@@ -69,6 +70,7 @@ def queues() -> Iterator[Queue]:
     """All queues. A question has no dead-letter: nobody waits for its answer any more."""
     yield Queue(DELIVERIES, _dead_lettering(DELIVERIES_DEAD))
     yield Queue(DELIVERIES_DEAD, {"x-message-ttl": DEAD_KEPT * 1000})
+    yield Queue(DELIVERIES_SYNC)
     yield Queue(DOMAINS_VERIFY)
     yield Queue(WEBHOOKS_SIMULATE)
     for seconds in DELAYS:

@@ -5,6 +5,7 @@ place in an SMTP dialogue, so nothing of it is used here.
 """
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
@@ -55,8 +56,20 @@ class Address:
 
     @property
     def key(self) -> str:
-        """The form under which an address is registered: lower case, the domain in A-labels."""
-        return str(Address(self.local.lower(), ascii_domain(self.domain)))
+        """The form under which an address is registered, one for all ways to write it.
+
+        The local part is in lower case and NFC, as RFC 8265 §3.3 has it for user names: not case
+        folded, which would make `ß` and `ss` one. The domain is in lower-case A-labels. A key can
+        have more octets than what was written, and more than an address may have.
+        """
+        return str(Address(_lower(self.local), ascii_domain(self.domain)))
+
+
+def _lower(local: str) -> str:
+    if local.isascii():
+        return local.lower()
+    # Twice: some letters have a composed form in lower case only.
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", local).lower())
 
 
 def ascii_domain(domain: str) -> str:

@@ -25,8 +25,8 @@ class Section:
 
 def read_section(raw: bytes, start: int, end: int) -> Section:
     """Split the header section that starts at `start` of the octets up to `end`."""
-    start = _after_mbox_line(raw, start, end)
-    last, body = _blank_line(raw, start, end)
+    start = after_mbox_line(raw, start, end)
+    last, body = blank_line(raw, start, end)
     limit = min(last, start + MAX_SECTION)
     fields: list[Field] = []
     while start < limit and len(fields) < MAX_FIELDS:
@@ -43,7 +43,7 @@ def read_section(raw: bytes, start: int, end: int) -> Section:
     return Section(fields, body)
 
 
-def _after_mbox_line(raw: bytes, start: int, end: int) -> int:
+def after_mbox_line(raw: bytes, start: int, end: int) -> int:
     """Skip the `From ` line that programs which keep mail in mbox files put before the header."""
     if not raw.startswith(b"From ", start, end):
         return start
@@ -51,14 +51,19 @@ def _after_mbox_line(raw: bytes, start: int, end: int) -> int:
     return next_line if next_line and _FIELD.match(raw, next_line, end) else start
 
 
-def _blank_line(raw: bytes, start: int, end: int) -> tuple[int, int]:
+def begins_header(raw: bytes, start: int) -> bool:
+    """Tell whether a field stands at `start`, or the line that ends a header section."""
+    return raw.startswith((b"\n", b"\r\n"), start) or _FIELD.match(raw, start) is not None
+
+
+def blank_line(raw: bytes, start: int, end: int) -> tuple[int, int]:
     """Return where the line before the first empty line ends, and where the one after starts."""
     if raw.startswith(b"\n", start, end):
         return start, start + 1
     if raw.startswith(b"\r\n", start, end):
         return start, start + 2
     crlf = raw.find(b"\n\r\n", start, end)
-    lf = raw.find(b"\n\n", start, end if crlf < 0 else crlf)
+    lf = raw.find(b"\n\n", start, end if crlf < 0 else crlf + 1)
     if lf >= 0:
         return lf + 1, lf + 2
     return (crlf + 1, crlf + 3) if crlf >= 0 else (end, end)

@@ -2,6 +2,12 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
+
+from pydantic import ConfigDict
+
+_AS_KEPT = ConfigDict(extra="ignore")
+"""For results that are read from a record: a newer Conduit may have written more fields."""
 
 
 class SpfStatus(StrEnum):
@@ -60,6 +66,8 @@ class Spf:
     `problem` says in one line why it is no pass, None for a pass.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = _AS_KEPT
+
     status: SpfStatus
     scope: SpfScope
     domain: str
@@ -73,6 +81,8 @@ class Dkim:
     `domain` is its `d=` in lower-case A-labels, `selector` its `s=`, `algorithm` its `a=`, such as
     `rsa-sha256`. All three are empty where they cannot be read.
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _AS_KEPT
 
     status: DkimStatus
     domain: str
@@ -90,6 +100,8 @@ class Dmarc:
     record was found.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = _AS_KEPT
+
     status: DmarcStatus
     domain: str
     policy: str | None = None
@@ -103,6 +115,8 @@ class Arc:
     `instances` counts the sets of the chain.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = _AS_KEPT
+
     status: ArcStatus
     domain: str = ""
     instances: int = 0
@@ -112,6 +126,8 @@ class Arc:
 @dataclass(frozen=True, slots=True)
 class AuthResults:
     """All that was found out about who a mail is from. `dkim` has every signature in its order."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _AS_KEPT
 
     spf: Spf
     dkim: tuple[Dkim, ...]

@@ -1,4 +1,4 @@
-"""A delivery (one mail × one webhook), its attempts, and their results."""
+"""A delivery (one mail × one webhook), its attempts and their results; and what was refused."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -51,6 +51,32 @@ class Attempt(Frozen):
     response: str | None = None
     replay_of: str | None = None
     simulated: bool = False
+
+
+class Refusal(Frozen):
+    """Mail for a webhook that the SMTP ingest did not take, as it stands in the delivery log.
+
+    It is no delivery: there is no mail to look at or to send once more. `attempted_at` is when its
+    sender got `smtp_reply`, a 4xx or 5xx, the whole line. `reason` is a `Reason`; a newer Conduit
+    may have others. `smtp_message_id` is None where no mail was read. `others` counts refusals that
+    have no entry of their own, since there were too many at the time.
+    """
+
+    id: str
+    webhook_id: str
+    reason: str
+    smtp_reply: str
+    smtp_message_id: str | None
+    sender: str
+    recipients: tuple[str, ...]
+    helo: str
+    remote_ip: str
+    attempted_at: datetime
+    others: int = Field(default=0, ge=0)
+
+
+LogEntry = Attempt | Refusal
+"""What stands in a webhook's delivery log."""
 
 
 class Delivery(Frozen):
@@ -115,11 +141,15 @@ class MailFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptFilter:
-    """Which attempts are looked for; the time is that of the attempt."""
+class LogFilter:
+    """Which log entries are looked for; the time is that of the attempt or refusal.
+
+    With `results` they are attempts only, with `refused` refusals only, with neither both.
+    """
 
     mails: MailFilter = MailFilter()
     results: tuple[Result, ...] = ()
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ class Reason(StrEnum):
     UNKNOWN_ADDRESS = "unknown_address"
     INACTIVE_WEBHOOK = "inactive_webhook"
     DOMAIN_NOT_VERIFIED = "domain_not_verified"
-    POLICY_NOT_ENFORCED = "policy_not_enforced"
     POLICY_MISSING = "policy_missing"
     SOURCE_NOT_ALLOWED = "source_not_allowed"
     AUTH_REQUIRED = "auth_required"

@@ -68,6 +68,11 @@ class Webhook(Record):
         return (self.secret, self.previous_secret)
 
 
+def catch_all_address(domain: str) -> str:
+    """Return the address whose webhook gets the mail of a domain that is for no other."""
+    return f"*@{domain}"
+
+
 def public_address(webhook_id: str, public_domain: str) -> str:
     """Return the address that a webhook has when its owner named none."""
     return f"webhook-{ulid_of(webhook_id)}@{public_domain}"

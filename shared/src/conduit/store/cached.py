@@ -14,7 +14,8 @@ class Cached(Generic[K, V]):
     """Looks a key up at most once in `seconds`; look-ups of one key at a time share one answer.
 
     At most `size` answers are kept, absent ones too, so that a flood of unknown keys costs the
-    store one look-up each and the memory nothing.
+    store one look-up each and the memory nothing. Those that were not asked for the longest go
+    first, so that such a flood does not drive out what is in use.
     """
 
     def __init__(self, look_up: Callable[[K], Awaitable[V]], *, seconds: float, size: int) -> None:
@@ -25,23 +26,31 @@ class Cached(Generic[K, V]):
 
     async def get(self, key: K) -> V:
         """Return the answer, from the cache or looked up; a failed look-up is not kept."""
-        kept = self._answers.get(key)
-        if kept is None or (kept[1].done() and kept[0] <= time.monotonic()):
-            return await self._load(key)
-        return await asyncio.shield(kept[1])
+        return await asyncio.shield(self._answer(key))
+
+    def begin(self, key: K) -> None:
+        """Look this key up if it is not kept, for a `get` that follows."""
+        self._answer(key)
 
     def forget(self, key: K) -> None:
         """Look this key up again next time."""
         self._answers.pop(key, None)
 
-    async def _load(self, key: K) -> V:
+    def _answer(self, key: K) -> asyncio.Future[V]:
+        kept = self._answers.get(key)
+        if kept is None or (kept[1].done() and kept[0] <= time.monotonic()):
+            return self._load(key)
+        self._answers.move_to_end(key)
+        return kept[1]
+
+    def _load(self, key: K) -> asyncio.Future[V]:
         answer = asyncio.ensure_future(self._look_up(key))
         self._answers[key] = (time.monotonic() + self._seconds, answer)
         self._answers.move_to_end(key)
         if len(self._answers) > self._size:
             self._answers.popitem(last=False)
         answer.add_done_callback(lambda done: self._forget_failed(key, done))
-        return await asyncio.shield(answer)
+        return answer
 
     def _forget_failed(self, key: K, answer: asyncio.Future[V]) -> None:
         failed = answer.cancelled() or answer.exception() is not None

@@ -41,7 +41,10 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
         unique("address"),
         IndexModel([("account_id", ASCENDING), ("_id", ASCENDING)]),
     ),
-    "smtp_policies": (IndexModel([("account_id", ASCENDING), ("_id", ASCENDING)]),),
+    "smtp_policies": (
+        IndexModel([("account_id", ASCENDING), ("_id", ASCENDING)]),
+        IndexModel([("credentials.username", ASCENDING), ("_id", ASCENDING)]),
+    ),
     "domains": (
         unique("account_id", "name"),
         IndexModel(

@@ -1,5 +1,6 @@
 """A collection of records: whole documents, replaced with a version check."""
 
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 from conduit.errors import VersionConflict
@@ -55,10 +56,17 @@ class Records(Generic[R]):
             document = await self._collection.find_one(match)
         return None if document is None else from_document(self.kind, document)
 
-    async def find_all(self, match: Match, sort: list[tuple[str, int]], limit: int) -> list[R]:
-        """Return the records that match, at most `limit`."""
+    async def find_all(
+        self,
+        match: Match,
+        sort: list[tuple[str, int]],
+        limit: int,
+        left_out: Sequence[str] = (),
+    ) -> list[R]:
+        """Return the records that match, at most `limit`; fields left out have their defaults."""
+        fields = dict.fromkeys(left_out, False) or None
         with translated():
-            documents = await self._collection.find(match).sort(sort).to_list(limit)
+            documents = await self._collection.find(match, fields).sort(sort).to_list(limit)
         return [from_document(self.kind, document) for document in documents]
 
     async def count(self, match: Match, limit: int) -> int:

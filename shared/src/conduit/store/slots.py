@@ -13,6 +13,8 @@ from conduit.store.connection import Store, translated
 _TRIES = 50
 """Rounds against other replicas that take slots of the same webhook at the same moment."""
 
+_CONTENDED = "the slots of this webhook are contended"
+
 _IDLE = timedelta(days=1)
 """How long the document of a webhook without mail is kept."""
 
@@ -26,29 +28,46 @@ class Slots:
     async def take(self, webhook_id: str, now: datetime, interval: timedelta) -> datetime:
         """Return the moment at which the caller may go ahead: `now` or later."""
         for _ in range(_TRIES):
-            slot = await self._try(webhook_id, now, interval)
-            if slot is not None:
+            seen = await self._next_at(webhook_id)
+            slot = max(now, seen or now)
+            if await self._moved_on(webhook_id, seen, slot + interval):
                 return slot
-        raise StoreUnavailable("the slots of this webhook are contended")
+        raise StoreUnavailable(_CONTENDED)
+
+    async def take_by(
+        self, webhook_id: str, now: datetime, interval: timedelta, latest: datetime
+    ) -> datetime | None:
+        """Return such a moment up to `latest`; None, and nothing is taken, when there is none."""
+        for _ in range(_TRIES):
+            seen = await self._next_at(webhook_id)
+            slot = max(now, seen or now)
+            if slot > latest:
+                return None
+            if await self._moved_on(webhook_id, seen, slot + interval):
+                return slot
+        raise StoreUnavailable(_CONTENDED)
 
     async def forget(self, webhook_ids: Sequence[str]) -> None:
         """Delete the documents of webhooks whose account is deleted."""
         with translated():
             await self._collection.delete_many({"_id": {"$in": list(webhook_ids)}})
 
-    async def _try(self, webhook_id: str, now: datetime, interval: timedelta) -> datetime | None:
+    async def _next_at(self, webhook_id: str) -> datetime | None:
         with translated():
             seen = await self._collection.find_one({"_id": webhook_id})
-        slot = now if seen is None else max(now, seen["next_at"])
-        following = {"next_at": slot + interval, "expires_at": slot + interval + _IDLE}
+        return None if seen is None else seen["next_at"]
+
+    async def _moved_on(self, webhook_id: str, seen: datetime | None, next_at: datetime) -> bool:
+        """Write the next moment; return False when another replica has been faster."""
+        following = {"next_at": next_at, "expires_at": next_at + _IDLE}
         try:
             with translated():
                 if seen is None:
                     await self._collection.insert_one({"_id": webhook_id, **following})
-                    return slot
+                    return True
                 result = await self._collection.replace_one(
-                    {"_id": webhook_id, "next_at": seen["next_at"]}, following
+                    {"_id": webhook_id, "next_at": seen}, following
                 )
         except DuplicateKey:
-            return None
-        return slot if result.matched_count else None
+            return False
+        return bool(result.matched_count)

@@ -1,11 +1,22 @@
 """The collection of SMTP security policies."""
 
+from dataclasses import dataclass, field
+
 from conduit.model.policy import SmtpPolicy
 from conduit.store.connection import translated
 from conduit.store.records import Records
 
 # Far above what a person looks at; a bound for what one account may have, and one answer hold.
 LIST_LIMIT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyUser:
+    """One user of one policy, without the rest of it, which may be long."""
+
+    policy_id: str
+    account_id: str
+    password_hash: str = field(repr=False)
 
 
 class SmtpPolicies(Records[SmtpPolicy]):
@@ -25,6 +36,19 @@ class SmtpPolicies(Records[SmtpPolicy]):
     async def has_room(self, account_id: str) -> bool:
         """Whether the account may have one policy more."""
         return await self.count({"account_id": account_id}, LIST_LIMIT) < LIST_LIMIT
+
+    async def with_username(self, username: str, limit: int) -> tuple[PolicyUser, ...]:
+        """Return the users of this name in all accounts' policies, the oldest `limit` policies'."""
+        match = {"credentials.username": username}
+        fields = {"account_id": 1, "credentials": {"$elemMatch": {"username": username}}}
+        with translated():
+            found = self._collection.find(match, fields).sort([("_id", 1)])
+            documents = await found.to_list(limit)
+        return tuple(
+            PolicyUser(document["_id"], document["account_id"], user["password_hash"])
+            for document in documents
+            for user in document["credentials"]
+        )
 
     async def touch(self, account_id: str, policy_id: str) -> bool:
         """Count a change, so that a deletion begun before does not go through; False: it is gone.

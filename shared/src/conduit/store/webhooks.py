@@ -1,6 +1,7 @@
 """The collection of webhooks. Their address is unique over all accounts."""
 
 import re
+from collections.abc import Collection, Mapping
 
 from conduit.model.webhook import Webhook
 from conduit.store.records import Records
@@ -18,6 +19,17 @@ class Webhooks(Records[Webhook]):
     async def of_address(self, address: str) -> Webhook | None:
         """Return the webhook that receives the mail of this lower-case address."""
         return await self.find({"address": address})
+
+    async def of_addresses(self, addresses: Collection[str]) -> Mapping[str, Webhook]:
+        """Return the webhooks of these addresses, for those that have one.
+
+        Their templates and headers, up to 80 KiB in each, are left out: who keeps many webhooks in
+        memory to tell whom a mail is for has no use for them.
+        """
+        match = {"address": {"$in": list(addresses)}}
+        left_out = ("payload_template", "custom_headers")
+        found = await self.find_all(match, [("_id", 1)], len(addresses), left_out)
+        return {webhook.address: webhook for webhook in found}
 
     async def of_id(self, webhook_id: str) -> Webhook | None:
         """Return a webhook, whoever owns it; for the mail's way, not for users."""

@@ -11,6 +11,16 @@ Always present:
 
 Present when the mail has it:
     replay_of       the delivery that the mail first came with, when its owner had it sent again
+    tag             what stood after the plus sign in the first recipient that had a tag
+    authentication  what SPF, DKIM, DMARC and ARC say of who it is from, when they were asked:
+                        spf    {result, scope, domain, reason}, scope `mailfrom` or `helo`
+                        dkim   list of {result, domain, selector, algorithm, reason}, one for each
+                               signature, empty when there is none
+                        dmarc  {result, domain, policy, reason}, domain that of the From field,
+                               policy what its owner asks for: `none`, `quarantine` or `reject`
+                        arc    {result, domain, instances, reason}, domain that of the last sealer
+                    each result a word of RFC 8601: pass, fail, none, softfail, neutral, policy,
+                    temperror, permerror; what is not known, and the reason of a pass, is left out
     subject         decoded
     date            RFC 3339, UTC
     text, html      all parts that are meant to be read, line ends as `\\n`
@@ -32,6 +42,7 @@ import orjson
 
 from conduit.events import MailAccepted
 from conduit.mail.parse import Attachment, Mailbox, ParsedMail
+from conduit.model.authentication import Arc, AuthResults, Dkim, Dmarc, Spf
 
 _Json = dict[str, Any]
 
@@ -54,6 +65,8 @@ def fields(mail: ParsedMail, event: MailAccepted, *, attachment_limit: int) -> _
         **_present(
             {
                 "replay_of": event.replay_of,
+                "tag": event.envelope.tag,
+                "authentication": event.authentication and authentication(event.authentication),
                 "subject": mail.subject,
                 "date": mail.date,
                 "text": mail.text,
@@ -86,6 +99,28 @@ def _envelope(event: MailAccepted) -> _Json:
         "tls": event.envelope.tls,
         "authenticated_as": event.envelope.authenticated_as,
     }
+
+
+def authentication(results: AuthResults) -> _Json:
+    """Return the field `authentication`."""
+    spf, dmarc, arc = results.spf, results.dmarc, results.arc
+    return {
+        "spf": _result(spf, scope=spf.scope, domain=spf.domain),
+        "dkim": [
+            _result(each, domain=each.domain, selector=each.selector, algorithm=each.algorithm)
+            for each in results.dkim
+        ],
+        "dmarc": _result(dmarc, domain=dmarc.domain, policy=dmarc.policy),
+        "arc": _result(arc, domain=arc.domain, instances=arc.instances),
+    }
+
+
+def _result(of: Spf | Dkim | Dmarc | Arc, **known: object) -> _Json:
+    return {"result": of.status, **_told(known), **_told({"reason": of.problem})}
+
+
+def _told(known: _Json) -> _Json:
+    return {name: value for name, value in known.items() if value not in (None, "")}
 
 
 def _mailbox(mailbox: Mailbox) -> _Json:

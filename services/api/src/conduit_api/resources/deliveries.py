@@ -12,6 +12,7 @@ from conduit.model.delivery import Attempt, Delivery, DeliveryFilter, DeliverySt
 from conduit.model.ids import Prefix, is_id
 from conduit_api.errors import NotFound
 from conduit_api.fields import NoInput, Omittable, Response
+from conduit_api.mail_authentication import AuthenticationResponse
 from conduit_api.operation import AccountCall, Answer, I
 from conduit_api.pages import MailQuery, page_headers
 from conduit_api.resources.webhooks import owned
@@ -52,6 +53,12 @@ class DeliveryResponse(Response):
         default=None, description="Delivery that the mail first came with, if this is a replay"
     )
     replayed_at: datetime | None = Field(default=None, description="When it was last replayed")
+    tag: str | None = Field(
+        default=None, description="What stood after the plus sign in the first recipient with one"
+    )
+    authentication: AuthenticationResponse | None = Field(
+        default=None, description="Who the mail is from, as far as it was looked into"
+    )
 
     @classmethod
     def of(cls, delivery: Delivery) -> "DeliveryResponse":
@@ -233,7 +240,12 @@ async def _raw(call: AccountCall[NoInput], delivery: Delivery) -> bytes:
 
 
 def _told(delivery: Delivery) -> dict[str, Any]:
-    return delivery.model_dump(include=set(DeliveryResponse.model_fields))
+    told = set(DeliveryResponse.model_fields) - {"authentication"}
+    results = delivery.authentication
+    return {
+        **delivery.model_dump(include=told),
+        "authentication": results and AuthenticationResponse.of(results),
+    }
 
 
 def _timeline(delivery: Delivery, attempts: Sequence[Attempt]) -> Iterator[TimelineEntry]:

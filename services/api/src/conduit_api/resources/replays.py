@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from conduit.model.audit import Action
-from conduit.model.delivery import Delivery, DeliveryFilter, DeliveryState, MailFilter
+from conduit.model.delivery import Delivery, DeliveryFilter, DeliveryState, MailFilter, Refusal
 from conduit.model.webhook import Webhook
 from conduit_api import audit
 from conduit_api.errors import Conflict
@@ -66,9 +66,11 @@ class ReplayDeliveriesResponse(Response):
 
 async def one(call: AccountCall[NoInput]) -> Answer:
     """Replay the mail of a log entry."""
-    attempt = await entry_of(call)
+    entry = await entry_of(call)
+    if isinstance(entry, Refusal):
+        raise Conflict("mail_refused", "The mail of this log entry was refused; its sender has it.")
     webhook = await _active(call)
-    delivery = await call.context.deliveries.of_webhook(webhook.id, attempt.delivery_id)
+    delivery = await call.context.deliveries.of_webhook(webhook.id, entry.delivery_id)
     replay = None if delivery is None else await call.context.replays.one(delivery)
     if replay is None:
         raise Conflict("message_not_kept", "The mail of this log entry is not kept any more.")

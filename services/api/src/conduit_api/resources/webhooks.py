@@ -7,15 +7,20 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from conduit.errors import DuplicateKey, VersionConflict
 from conduit.mail.address import AddressError, parse_address
 from conduit.model.audit import Action
 from conduit.model.ids import Prefix, is_id, new_id
 from conduit.model.record import utc_now
-from conduit.model.webhook import ROTATION_OVERLAP, Sealed, Webhook, public_address
+from conduit.model.webhook import (
+    ROTATION_OVERLAP,
+    DeliveryMode,
+    Sealed,
+    Webhook,
+    public_address,
+)
 from conduit.security.secrets import SecretBox
 from conduit.store.webhooks import LIST_LIMIT
 from conduit.webhook.egress import Egress
@@ -35,17 +40,7 @@ log = logging.getLogger(__name__)
 NAMED = 10
 """Webhooks that the error of something in use names at most."""
 
-_LONGEST_ADDRESS = 254  # octets, RFC 5321 §4.5.3.1.3 without the brackets
 _MERGES = 50  # of parallel updates; each round one of them gets through
-
-
-def _available(mode: object) -> object:
-    if mode in ("sync", "sync_then_queued"):
-        raise PydanticCustomError(
-            "delivery_mode_not_available",
-            "This version of Conduit queues all mail; other modes come with a later one.",
-        )
-    return mode
 
 
 Address = Annotated[
@@ -57,10 +52,13 @@ Template = Annotated[str, Field(description="Go text/template for the JSON paylo
 RateLimit = Annotated[
     int, Field(ge=0, le=1_000_000, description="Max emails per minute; 0 = disabled")
 ]
-DeliveryMode = Annotated[
-    Literal["queued"],
-    BeforeValidator(_available),
-    Field(description="How mail is passed on; queued: it is acknowledged once it is durable"),
+Mode = Annotated[
+    Literal["queued", "sync", "sync_then_queued"],
+    Field(
+        description="When the sender gets its reply. queued: once the mail is durable. sync: once "
+        "the endpoint has answered, whose answer decides it. sync_then_queued: as sync if the "
+        "endpoint answers within seconds, else as queued"
+    ),
 ]
 
 
@@ -75,7 +73,7 @@ class UpdateWebhookRequest(Request):
     custom_headers: Omittable[dict[str, str]] = None
     payload_template: Omittable[Template] = None
     rate_limit: Omittable[RateLimit] = None
-    delivery_mode: Omittable[DeliveryMode] = None
+    delivery_mode: Omittable[Mode] = None
     smtp_security_policy_id: Omittable[str] = None
     clear_security_policy: Omittable[bool] = None
 
@@ -90,7 +88,7 @@ class CreateWebhookRequest(Request):
     custom_headers: Omittable[dict[str, str]] = None
     payload_template: Omittable[Template] = None
     rate_limit: RateLimit = 0
-    delivery_mode: DeliveryMode = "queued"
+    delivery_mode: Mode = "queued"
     smtp_security_policy_id: Omittable[str] = None
 
 
@@ -105,7 +103,7 @@ class WebhookResponse(Response):
     custom_headers: dict[str, str]
     payload_template: Template | None = None
     rate_limit: Annotated[int, Field(ge=0, description="Max emails per minute; 0 = disabled")]
-    delivery_mode: DeliveryMode = "queued"
+    delivery_mode: Mode = "queued"
     smtp_security_policy_id: str | None = None
     created_at: datetime
     updated_at: datetime
@@ -124,6 +122,7 @@ class WebhookResponse(Response):
             },
             payload_template=webhook.payload_template,
             rate_limit=webhook.rate_limit,
+            delivery_mode=webhook.delivery_mode.value,
             smtp_security_policy_id=webhook.smtp_security_policy_id,
             created_at=webhook.created_at,
             updated_at=webhook.updated_at,
@@ -149,6 +148,7 @@ async def create(call: AccountCall[CreateWebhookRequest]) -> Answer:
         active=wanted.active,
         custom_headers=_sealed(context.box, wanted.custom_headers or {}, webhook_id),
         rate_limit=wanted.rate_limit,
+        delivery_mode=DeliveryMode(wanted.delivery_mode),
         payload_template=wanted.payload_template or None,
         smtp_security_policy_id=await _policy(call, wanted.smtp_security_policy_id),
     )
@@ -270,6 +270,8 @@ async def _changes(call: AccountCall[UpdateWebhookRequest], webhook: Webhook) ->
         changes["custom_headers"] = _sealed(box, wanted.custom_headers, webhook.id)
     if wanted.payload_template is not None:
         changes["payload_template"] = wanted.payload_template or None
+    if wanted.delivery_mode is not None:
+        changes["delivery_mode"] = DeliveryMode(wanted.delivery_mode)
     if wanted.clear_security_policy:
         changes["smtp_security_policy_id"] = None
     elif wanted.smtp_security_policy_id:
@@ -379,10 +381,9 @@ def _parsed(text: str) -> tuple[str, str]:
     """Return an address and its domain, both as they are registered."""
     try:
         address = parse_address(text).key
+        parse_address(address)  # which can be longer than what was written
     except AddressError as error:
         raise Unprocessable("invalid_address", f"address: {error}") from None
-    if len(address.encode()) > _LONGEST_ADDRESS:
-        raise Unprocessable("invalid_address", "address: An address has at most 254 octets.")
     return address, address.rpartition("@")[2]
 
 

@@ -18,6 +18,12 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z0-9]*|[a-z0-9]+")
 _LONGEST_NAME = 64
 
 _MAILBOX = {"name": "", "address": ""}
+_AUTHENTICATION: Mapping[str, Mapping[str, object]] = {
+    "spf": {"result": "", "scope": "", "domain": "", "reason": ""},
+    "dmarc": {"result": "", "domain": "", "policy": "", "reason": ""},
+    "arc": {"result": "", "domain": "", "instances": 0, "reason": ""},
+}
+_SIGNATURE = {"result": "", "domain": "", "selector": "", "algorithm": "", "reason": ""}
 _ATTACHMENT = {"filename": "", "content_id": "", "content": "", "reason": ""}
 
 
@@ -25,16 +31,22 @@ def template_data(payload: Mapping[str, Any]) -> Mapping[str, object]:
     """Return a payload, as `conduit.webhook.payload.fields` makes it, for `Template.render`."""
     plain = orjson.loads(orjson.dumps(payload, option=orjson.OPT_UTC_Z))
     seen = {key: _seen(value) for key, value in plain.items()}
-    for key in ("attachments", "headers"):
+    for key in ("attachments", "authentication", "headers"):
         if key in plain:
             seen[key] = _OF_KEY[key](plain[key])
     return _Fields(seen, _zero())
 
 
 def _zero() -> dict[str, object]:
-    texts = dict.fromkeys(("subject", "date", "text", "html"), "")
+    texts = dict.fromkeys(("subject", "date", "text", "html", "tag"), "")
     lists = dict.fromkeys(("header_to", "cc", "reply_to", "attachments", "notes"), ())
-    return {**texts, **lists, "headers": {}, "header_from": _Fields({}, _MAILBOX)}
+    return {
+        **texts,
+        **lists,
+        "headers": {},
+        "header_from": _Fields({}, _MAILBOX),
+        "authentication": _authentication({}),
+    }
 
 
 def _seen(value: object) -> object:
@@ -45,6 +57,17 @@ def _seen(value: object) -> object:
 
 def _attachments(attachments: list[dict[str, object]]) -> object:
     return [_Fields(attachment, _ATTACHMENT) for attachment in attachments]
+
+
+def _authentication(found: dict[str, Any]) -> object:
+    """Return what was found out; where nothing was asked, all of it is empty."""
+    zero = {key: _Fields({}, of) for key, of in _AUTHENTICATION.items()}
+    seen: dict[str, object] = {
+        key: _Fields(found[key], of) for key, of in _AUTHENTICATION.items() if key in found
+    }
+    if "dkim" in found:
+        seen["dkim"] = [_Fields(each, _SIGNATURE) for each in found["dkim"]]
+    return _Fields(seen, {**zero, "dkim": ()})
 
 
 class _Fields(dict[str, object]):
@@ -74,6 +97,7 @@ class _Headers(dict[str, object]):
 
 _OF_KEY: Mapping[str, Callable[[Any], object]] = {
     "attachments": _attachments,
+    "authentication": _authentication,
     "headers": _Headers,
 }
 

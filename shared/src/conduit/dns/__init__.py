@@ -1,0 +1,1 @@
+"""DNS: the resolvers that are asked, and look-ups with a cache of our own."""
