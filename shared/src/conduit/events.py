@@ -5,7 +5,7 @@ Readers ignore fields they do not know. A change that an older reader cannot tak
 a new version, which the older reader leaves to a newer replica.
 """
 
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -197,6 +197,8 @@ Event = (
     | DeliveryAnswered
 )
 
+_MAIL_META = tuple(known.name for known in fields(MailAccepted) if known.name != "raw")
+
 
 def encode(event: Event) -> Packet:
     """Return the event as the bus carries it."""
@@ -206,14 +208,12 @@ def encode(event: Event) -> Packet:
             event, {"mail": orjson.Fragment(mail.meta), "within": event.within}, mail.body
         )
     if isinstance(event, MailAccepted):
-        meta = asdict(replace(event, raw=None))
-        meta["stored"] = event.raw is None
-        del meta["raw"]
-        return _packet(event, meta, event.raw or b"")
-    return _packet(event, asdict(event))
+        meta = {name: getattr(event, name) for name in _MAIL_META}
+        return _packet(event, meta | {"stored": event.raw is None}, event.raw or b"")
+    return _packet(event, event)
 
 
-def _packet(event: Event, meta: dict[str, Any], body: bytes = b"") -> Packet:
+def _packet(event: Event, meta: Event | dict[str, Any], body: bytes = b"") -> Packet:
     return Packet(event.KIND, event.VERSION, orjson.dumps(meta), body)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from conduit.mail.address import Address, ascii_domain
 from conduit.model.webhook import Webhook, catch_all_address
@@ -67,7 +68,8 @@ class Directory:
         return [webhook for webhook in answers if webhook is not None]
 
 
-def _candidates(address: Address) -> dict[str, str | None]:
+@lru_cache(maxsize=1000)
+def _candidates(address: Address) -> Mapping[str, str | None]:
     """Return where the webhook may be registered, the best first, each with the tag it leaves."""
     untagged, tag = _split(address)
     return {address.key: None, untagged.key: tag, catch_all_address(address.domain): tag}

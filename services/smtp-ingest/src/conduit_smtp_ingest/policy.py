@@ -143,7 +143,7 @@ def decide_message(raw: bytes, results: AuthResults | None, rules: DataRules) ->
     A loop goes before SPF, SPF before DKIM. But what is refused for good goes before what may
     change: when DKIM fails, waiting until DNS answers about SPF would not help the sender.
     """
-    if received_count(raw) >= LOOP_HOPS:
+    if _loops(raw):
         return Reject(Reason.MAIL_LOOP)
     if not rules.ask_for_results:
         return Accept()
@@ -155,6 +155,11 @@ def decide_message(raw: bytes, results: AuthResults | None, rules: DataRules) ->
             if isinstance(verdict, kind):
                 return verdict
     return Accept()
+
+
+def _loops(raw: bytes) -> bool:
+    """Whether the mail came through too many hosts; so many fields need as many lines."""
+    return raw.count(b"\n") >= LOOP_HOPS and received_count(raw) >= LOOP_HOPS
 
 
 def _decide_spf(spf: Spf, rules: DataRules) -> Verdict:

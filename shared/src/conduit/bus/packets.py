@@ -2,6 +2,7 @@
 
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractIncomingMessage, HeadersType
+from aiormq import spec
 
 from conduit.errors import MalformedEvent
 from conduit.events import Packet
@@ -11,12 +12,27 @@ _VERSION = "conduit-version"
 _FAULTS = "conduit-faults"
 
 
-def to_message(packet: Packet, *, faults: int = 0) -> Message:
+def to_message(packet: Packet) -> Message:
     """Return a persistent message."""
-    headers: HeadersType = {_META: packet.meta.decode(), _VERSION: packet.version, _FAULTS: faults}
     return Message(
-        packet.body, headers=headers, type=packet.kind, delivery_mode=DeliveryMode.PERSISTENT
+        packet.body,
+        headers=_headers(packet, 0),
+        type=packet.kind,
+        delivery_mode=DeliveryMode.PERSISTENT,
     )
+
+
+def properties_of(packet: Packet, *, faults: int = 0) -> spec.Basic.Properties:
+    """Return what stands beside the body of a persistent message."""
+    return spec.Basic.Properties(
+        headers=_headers(packet, faults),
+        message_type=packet.kind,
+        delivery_mode=DeliveryMode.PERSISTENT,
+    )
+
+
+def _headers(packet: Packet, faults: int) -> HeadersType:
+    return {_META: packet.meta.decode(), _VERSION: packet.version, _FAULTS: faults}
 
 
 def from_message(message: AbstractIncomingMessage) -> Packet:

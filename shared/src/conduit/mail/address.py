@@ -30,6 +30,7 @@ _domain = re.compile(_DOMAIN)
 _mailbox = re.compile(_MAILBOX)
 _path = re.compile(rf"<{_SOURCE_ROUTE}{_MAILBOX}>")
 _dot_string = re.compile(_DOT_STRING)
+_surrogate = re.compile("[\ud800-\udfff]")
 _quoted_pair = re.compile(r"\\(.)")
 _needs_quoting = re.compile(r'(["\\])')
 
@@ -148,7 +149,7 @@ def _octets(text: str) -> int:
 
 def _is_unicode(text: str) -> bool:
     """Whether the octets were UTF-8: others are decoded to lone surrogates."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    return text.isascii() or _surrogate.search(text) is None
 
 
 def _check_domain(domain: str) -> None:

@@ -3,6 +3,7 @@
 import re
 from datetime import datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 from conduit.mail.address import AddressError, ascii_domain
@@ -43,20 +44,20 @@ def received_field(  # noqa: PLR0913 (all that a session knows)
     that is not plain enough to stand there is left out.
     """
     transport = ["with", protocol, *([comment(tls)] if tls else [])]
-    clauses = [_from(helo, remote_ip), ["by", hostname, *transport, "id", message_id]]
-    if recipient is not None and _is_plain(recipient):
-        clauses.append(["for", f"<{recipient}>"])
+    by = ["by", hostname, *transport, "id", message_id]
+    clauses = [by, ["for", f"<{recipient}>"]] if _may_be_told(recipient) else [by]
     clauses[-1][-1] += ";"
-    return folded("Received", [*clauses, [format_datetime(received_at)]])
+    return folded("Received", [_from(helo, remote_ip), *clauses, [format_datetime(received_at)]])
 
 
-def _from(helo: str, remote_ip: str) -> list[str]:
+@lru_cache(maxsize=1024)
+def _from(helo: str, remote_ip: str) -> tuple[str, ...]:
     """Name the client by its HELO, or where that is no name, by its address."""
     literal = _address_literal(remote_ip)
     name = _host(helo)
     if name is None:
-        return ["from", literal or "unknown", comment(f"HELO {helo}")]
-    return ["from", name, f"({literal or 'unknown'})"]
+        return ("from", literal or "unknown", comment(f"HELO {helo}"))
+    return ("from", name, f"({literal or 'unknown'})")
 
 
 def _host(helo: str) -> str | None:
@@ -80,6 +81,8 @@ def _address_literal(remote_ip: str) -> str | None:
     return f"[{address}]"
 
 
-def _is_plain(recipient: str) -> bool:
+def _may_be_told(recipient: str | None) -> bool:
+    if recipient is None:
+        return False
     fits = len(recipient.encode(errors="replace")) <= MAX_VALUE and recipient.isprintable()
     return fits and _PATH.fullmatch(recipient) is not None

@@ -26,7 +26,8 @@ class Cached(Generic[K, V]):
 
     async def get(self, key: K) -> V:
         """Return the answer, from the cache or looked up; a failed look-up is not kept."""
-        return await asyncio.shield(self._answer(key))
+        answer = self._answer(key)
+        return answer.result() if answer.done() else await asyncio.shield(answer)
 
     def begin(self, key: K) -> None:
         """Look this key up if it is not kept, for a `get` that follows."""
