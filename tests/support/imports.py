@@ -43,11 +43,11 @@ OWNERS: Mapping[str, str | None] = {
         ("passlib", "jwt", "pyotp", "cryptography", "argon2", "bcrypt"), "conduit.security"
     ),
     **dict.fromkeys(("dkim", "nacl", "spftrace", "publicsuffixlist"), "conduit.mail"),
-    "aiosmtpd": "conduit_smtp_ingest",
+    "aiosmtpd": None,
     "supervisor": "conduit_local",
     "secantusdb": None,
 }
-"""Libraries with one owner; None: nobody, since it is a program to be started."""
+"""Libraries with one owner; None: no service's, being a program to be started, or for tests."""
 
 
 @dataclass(frozen=True)

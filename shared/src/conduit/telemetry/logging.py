@@ -13,8 +13,8 @@ import orjson
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
-# aiosmtpd logs each dialogue, with addresses, at INFO; the others each request or frame.
-_QUIET = ("mail.log", "aiohttp.access", "aio_pika", "aiormq", "pymongo", "asyncio")
+# They log each request or frame.
+_QUIET = ("aiohttp.access", "aio_pika", "aiormq", "pymongo", "asyncio")
 
 
 class JsonFormatter(logging.Formatter):
