@@ -80,7 +80,6 @@ def test_a_forbidden_import_is_found(module: str, source: str) -> None:
         ("conduit.security.tokens", "import jwt"),
         ("conduit_api.app", "from conduit import __version__"),
         ("conduit_api.app", "from conduit.bus.rpc import RpcClient\nimport conduit_api.routes"),
-        ("tests.load.aiosmtpd_alone", "from aiosmtpd.smtp import SMTP"),
         ("conduit_local.stack", "import supervisor.xmlrpc"),
         ("conduit_api.app", "import motorway"),
     ],
