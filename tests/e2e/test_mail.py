@@ -1,33 +1,14 @@
 """What a developer sees: mail sent with swaks arrives as a signed call and stands in the log."""
 
-import asyncio
 import base64
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from conduit_local.receiver import Received, Receiver
 from conduit_local.signatures import conduit_is_valid, standard_is_valid
 from conduit_local.stack import Stack
+from tests.support.swaks import Swaks
 from tests.support.user import User
-
-
-class Swaks:
-    """Sends mail to the stack with swaks; returns its exit code and the dialogue."""
-
-    def __init__(self, stack: Stack) -> None:
-        self._server = urlsplit(stack.urls.smtp).netloc
-
-    async def send(self, to: str, *options: str) -> tuple[int, str]:
-        process = await asyncio.create_subprocess_exec(
-            *("swaks", "--server", self._server, "--from", "ann@example.com", "--to", to),
-            *options,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        output, _ = await process.communicate()
-        assert process.returncode is not None
-        return process.returncode, output.decode(errors="replace")
 
 
 async def deliver(
@@ -154,15 +135,26 @@ async def test_a_deactivated_webhook_takes_no_mail(
     assert "550 5.2.1 " in dialogue
 
 
-async def test_a_webhook_under_a_policy_takes_no_mail_unchecked(
+async def test_a_webhook_under_a_policy_takes_mail_of_its_users_only(
     stack: Stack, user: User, receiver: Receiver
 ) -> None:
-    policy = await user.call("POST", "/smtp-policies", {"name": "none yet"})
+    policy = await user.call(
+        "POST",
+        "/smtp-policies",
+        {"name": "devices", "require_smtp_auth": True, "smtp_credentials": "scanner:open sesame"},
+    )
     webhook = await user.webhook(receiver.url, smtp_security_policy_id=policy["id"])
-    code, dialogue = await Swaks(stack).send(webhook["address"])
-    assert code != 0
-    assert "451 4.3.0 " in dialogue
-    assert receiver.requests == []
+    swaks, credentials = Swaks(stack), ("--tls", "--auth", "PLAIN", "--auth-user", "scanner")
+    code, dialogue = await swaks.send(webhook["address"], "--tls")
+    assert (code != 0, "530 5.7.0 " in dialogue) == (True, True), dialogue
+    code, dialogue = await swaks.send(webhook["address"], *credentials, "--auth-password", "guess")
+    assert (code != 0, "535 5.7.8 " in dialogue) == (True, True), dialogue
+    code, dialogue = await swaks.send(
+        webhook["address"], *credentials, "--auth-password", "open sesame"
+    )
+    assert code == 0, dialogue
+    [call] = await receiver.wait_for(1)
+    assert call.json()["envelope"]["authenticated_as"] == "scanner"
 
 
 async def test_a_simulated_mail_is_shaped_signed_and_logged_as_any_other(

@@ -2,8 +2,8 @@
 
 from conduit_local.receiver import Receiver
 from conduit_local.stack import Stack
-from tests.e2e.test_mail import Swaks
 from tests.support.polling import eventually
+from tests.support.swaks import Swaks
 from tests.support.user import User
 
 LARGE = 400_000  # octets; more than travel on the bus

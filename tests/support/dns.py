@@ -31,10 +31,11 @@ class DnsServer:
 
     `questions` lists what was asked, as (name, type, transport). An answer that does not fit into
     UDP is truncated there, so that the client comes again over TCP. `negative_ttl` says for how
-    long it may be remembered that something does not exist.
+    long it may be remembered that something does not exist. It listens on `port`, 0 for a free one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
+        self._wanted = port
         self.questions: list[tuple[str, str, str]] = []
         self.negative_ttl = 60
         self._records: dict[tuple[Name, RdataType], RRset] = {}
@@ -91,7 +92,7 @@ class DnsServer:
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         for _ in range(_PORT_TRIES):
-            self._tcp = await asyncio.start_server(self._converse, "127.0.0.1", 0)
+            self._tcp = await asyncio.start_server(self._converse, "127.0.0.1", self._wanted)
             try:
                 self._udp, _ = await loop.create_datagram_endpoint(
                     lambda: _Datagrams(self), ("127.0.0.1", self.port)

@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from http.client import HTTPConnection
@@ -30,6 +31,7 @@ class Ingest:
     def __init__(self, directory: Path, settings: Mapping[str, str]) -> None:
         ports = Ports.free()
         self.port = ports.smtp
+        self.tls_port = ports.api  # any free one
         self.metrics_port = ports.smtp_metrics
         self.log = directory / f"ingest-{ports.smtp}.log"
         self._environment = (
@@ -38,6 +40,7 @@ class Ingest:
                 "CONDUIT_SMTP_PORT": str(ports.smtp),
                 "CONDUIT_SMTP_METRICS_PORT": str(ports.smtp_metrics),
             }
+            | self._implicit_tls(settings)
             | dict(settings)
         )
         self._process: subprocess.Popen[bytes] | None = None
@@ -58,6 +61,10 @@ class Ingest:
         trace: TracebackType | None,
     ) -> None:
         self.kill()
+
+    def _implicit_tls(self, settings: Mapping[str, str]) -> dict[str, str]:
+        with_tls = "CONDUIT_SMTP_TLS_CERTIFICATE" in settings
+        return {"CONDUIT_SMTP_TLS_PORT": str(self.tls_port)} if with_tls else {}
 
     @property
     def pid(self) -> int:
@@ -198,25 +205,68 @@ class Client:
             await self.expect(f"RCPT TO:<{recipient}>", "250")
         await self.expect("DATA", "354")
 
-    async def mail(self, content: bytes, *recipients: str, within: float = 10) -> str:
+    async def mail(
+        self,
+        content: bytes,
+        *recipients: str,
+        sender: str = "ann@example.com",
+        within: float = 10,
+    ) -> str:
         """Send a whole mail, its dots already doubled; return the last reply."""
-        await self.begin(*recipients)
+        await self.begin(*recipients, sender=sender)
         await self.send(content + b".\r\n")
         return await self.reply(within)
 
     async def start_tls(self) -> None:
         """Secure the connection; any certificate does."""
         await self.expect("STARTTLS", "220")
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        await self.writer.start_tls(context, ssl_handshake_timeout=10)
+        await self.writer.start_tls(any_certificate(), ssl_handshake_timeout=10)
+
+    async def auth(self, username: str, password: str, mechanism: str = "PLAIN") -> str:
+        """Authenticate, the shortest way; return the last reply."""
+        if mechanism == "PLAIN":
+            return await self.command(f"AUTH PLAIN {plain(username, password)}")
+        await self.expect(f"AUTH LOGIN {base64(username)}", "334")
+        return await self.command(base64(password))
+
+
+def plain(username: str, password: str) -> str:
+    """Return the response of the mechanism PLAIN (RFC 4616)."""
+    return base64(f"\0{username}\0{password}")
+
+
+def base64(text: str) -> str:
+    """Return what AUTH sends for a text."""
+    return b64encode(text.encode()).decode()
+
+
+def any_certificate() -> ssl.SSLContext:
+    """Return how to connect to a server whose certificate does not matter."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 @asynccontextmanager
-async def connected(port: int) -> AsyncIterator[Client]:
-    """Connect; what the server says first is yet to be read."""
-    reader, writer = await asyncio.open_connection(LOOPBACK, port)
+async def connected(
+    port: int,
+    *,
+    host: str = LOOPBACK,
+    source: str | None = None,
+    tls: bool = False,
+    header: bytes = b"",
+) -> AsyncIterator[Client]:
+    """Connect, from the address `source`; what the server says first is yet to be read.
+
+    `tls`: from the first octet. `header` is what a proxy sends before everything else.
+    """
+    reader, writer = await asyncio.open_connection(
+        host, port, local_addr=None if source is None else (source, 0)
+    )
     try:
+        writer.write(header)
+        if tls:
+            await writer.start_tls(any_certificate(), ssl_handshake_timeout=10)
         yield Client(reader, writer)
     finally:
         writer.transport.abort()
@@ -225,15 +275,24 @@ async def connected(port: int) -> AsyncIterator[Client]:
 
 async def _closed(writer: asyncio.StreamWriter) -> None:
     try:
-        await writer.wait_closed()
-    except OSError:  # the server may have ended it before
+        async with asyncio.timeout(5):
+            await writer.wait_closed()
+    except OSError:  # the server may have ended it before, or a handshake was given up
         return
 
 
 @asynccontextmanager
-async def greeted(port: int, ehlo: str = "EHLO client.example") -> AsyncIterator[Client]:
-    """Connect and say EHLO."""
-    async with connected(port) as client:
+async def greeted(
+    port: int,
+    ehlo: str = "EHLO client.example",
+    *,
+    host: str = LOOPBACK,
+    source: str | None = None,
+    tls: bool = False,
+    header: bytes = b"",
+) -> AsyncIterator[Client]:
+    """Connect as `connected` does, and say EHLO."""
+    async with connected(port, host=host, source=source, tls=tls, header=header) as client:
         assert (await client.reply()).startswith("220 ")
         await client.expect(ehlo, "250")
         yield client

@@ -227,6 +227,39 @@ async def test_a_frozen_broker_is_told_by_the_deadline(
     assert time.monotonic() - started < 5
 
 
+async def test_a_lost_connection_ends_a_call_at_once(
+    client: RpcClient, serve: Serve, broker: Broker
+) -> None:
+    asked = asyncio.Event()
+
+    async def never(_request: Event) -> Event:
+        asked.set()
+        await asyncio.wait_for(asyncio.Event().wait(), 0.1)
+        raise AssertionError
+
+    await serve(never)
+    call = asyncio.create_task(client.call(DOMAINS_VERIFY, REQUEST, deadline=600))
+    await asyncio.wait_for(asked.wait(), 10)
+    broker.kill()
+    async with asyncio.timeout(30):
+        with pytest.raises(BrokerUnavailable) as failure:
+            await call
+    assert not isinstance(failure.value, NoAnswer)
+    broker.wait_ready()
+
+
+async def test_what_is_durable_stays_so_although_nobody_can_tell_what_comes_of_it(
+    client: RpcClient, queues: Queues, broker: Broker
+) -> None:
+    publishing = asyncio.create_task(client.publish(DELIVERIES, MAIL, wait=600))
+    await eventually(lambda: queues.count(DELIVERIES), what="the mail")
+    broker.kill()
+    async with asyncio.timeout(30):
+        assert await publishing is None
+    broker.wait_ready()
+    assert (await queues.take(DELIVERIES)).body == MAIL.raw
+
+
 async def test_a_request_carries_a_mail(client: RpcClient, serve: Serve) -> None:
     asked: list[Event] = []
 

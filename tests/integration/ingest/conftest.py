@@ -3,7 +3,9 @@
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
@@ -21,7 +23,17 @@ from conduit.store.connection import Store, open_store
 from conduit.store.domains import Domains
 from conduit.store.messages import Messages
 from conduit.store.webhooks import Webhooks
+from conduit_local.ports import Ports
 from conduit_local.stack import Stack
+from tests.integration.ingest.policies import (
+    PROXY,
+    NewPolicy,
+    Sender,
+    attached,
+    insert_policy,
+    new_sender,
+)
+from tests.support.dns import DnsServer
 from tests.support.polling import eventually
 from tests.support.smtp import Ingest, greeted
 
@@ -144,6 +156,10 @@ class Queued:
         assert isinstance(event, MailAccepted)
         self._events.setdefault(event.webhook_id, []).append(event)
 
+    def of(self, webhook: Webhook) -> list[MailAccepted]:
+        """Return the mails to a webhook so far."""
+        return self._events.get(webhook.id, [])
+
     async def expect(self, webhook: Webhook, count: int = 1) -> list[MailAccepted]:
         """Return the mails to a webhook once there are so many."""
         await eventually(
@@ -209,3 +225,69 @@ def new_ingest(settings: Settings, tmp_path: Path) -> Iterator[Callable[..., Ing
     yield make
     for ingest in made:
         ingest.kill()
+
+
+@pytest.fixture(scope="session")
+def dns_port() -> int:
+    """Where the DNS server of a test listens."""
+    return Ports.free().store
+
+
+@pytest.fixture
+async def dns(dns_port: int) -> AsyncIterator[DnsServer]:
+    """The DNS server that `policed` asks. What it says is remembered for longer than a test."""
+    async with DnsServer(dns_port) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def policed_ingest(
+    settings: Settings, dns_port: int, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Ingest]:
+    """One ingest that looks into every mail, and into what a policy is at present."""
+    changed = {
+        "CONDUIT_DNS_SERVERS": f"127.0.0.1:{dns_port}",
+        "CONDUIT_SMTP_AUTHENTICATION": "always",
+        "CONDUIT_SMTP_AUTH_FAILURE_LIMIT_PER_IP": "1000",
+        "CONDUIT_SMTP_HOSTNAME": "mx.conduit.example",
+        "CONDUIT_SMTP_PROXY_NETWORKS": f"{PROXY}/32",
+        "CONDUIT_SMTP_SYNC_LIMIT": "1",
+        "CONDUIT_SMTP_WEBHOOK_CACHE": "0.2",
+    }
+    with Ingest(tmp_path_factory.mktemp("policed"), settings | changed) as ingest:
+        yield ingest
+
+
+@pytest.fixture
+def policed(policed_ingest: Ingest, dns: DnsServer) -> Ingest:
+    """The ingest that looks into every mail; a test before may have taken its broker away."""
+    policed_ingest.wait_ready()
+    return policed_ingest
+
+
+@pytest.fixture
+def sender(dns: DnsServer) -> Sender:
+    """A sender of this test's own."""
+    return new_sender(dns)
+
+
+@pytest.fixture
+def user() -> str:
+    """A name that no other test's policy has."""
+    return f"user-{uuid4().hex}"
+
+
+@pytest.fixture
+def new_policy(store: Store) -> NewPolicy:
+    """Make policies."""
+    return partial(insert_policy, store)
+
+
+@pytest.fixture
+def under_policy(new_policy: NewPolicy, new_webhook: NewWebhook) -> NewWebhook:
+    """Make webhooks, each with a policy of its own that has these fields."""
+
+    async def register(**fields: object) -> Webhook:
+        return await attached(new_webhook, await new_policy(**fields))
+
+    return register

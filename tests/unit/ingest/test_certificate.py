@@ -1,14 +1,20 @@
 """The server's certificate."""
 
+import asyncio
 import ssl
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 
 from conduit.errors import SettingsError
-from conduit_smtp_ingest.certificate import load_certificate
+from conduit.security.certificates import ensure_self_signed
+from conduit_smtp_ingest import certificate as certificate_module
+from conduit_smtp_ingest.certificate import Certificate, load_certificate
 from conduit_smtp_ingest.settings import IngestSettings
+from tests.support.certificates import renew, renewed
+from tests.support.polling import eventually
 
 
 def settings(certificate: Path, key: Path, *, self_signed: bool) -> IngestSettings:
@@ -62,3 +68,69 @@ def test_an_encrypted_key_is_told_and_nobody_is_asked_for_its_password(tmp_path:
     )
     with pytest.raises(SettingsError, match="cannot be used"):
         load_certificate(settings(certificate, encrypted, self_signed=False))
+
+
+@pytest.fixture
+async def watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[Certificate, Path, Path]]:
+    """A certificate whose files are looked at all the time."""
+    monkeypatch.setattr(certificate_module, "_LOOK", 0.001)
+    files = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    ensure_self_signed(*files, "mx.example")
+    certificate = Certificate(*files)
+    watching = asyncio.create_task(certificate.watch())
+    yield certificate, *files
+    assert not watching.done()
+    watching.cancel()
+    await asyncio.wait([watching])
+
+
+async def test_replaced_files_are_loaded_for_the_next_handshake(
+    watched: tuple[Certificate, Path, Path],
+) -> None:
+    certificate, *files = watched
+    before = certificate.context
+    renew(*files)
+    await eventually(lambda: certificate.context is not before, what="the reload")
+    assert certificate.context.minimum_version == ssl.TLSVersion.TLSv1_2
+
+
+async def test_a_link_that_leads_elsewhere_is_a_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As Kubernetes mounts secrets: the files are links through one that is replaced.
+    monkeypatch.setattr(certificate_module, "_LOOK", 0.001)
+    for name in ("first", "second"):
+        ensure_self_signed(tmp_path / name / "tls.crt", tmp_path / name / "tls.key", "mx.example")
+    current = tmp_path / "current"
+    current.symlink_to("first")
+    certificate = Certificate(current / "tls.crt", current / "tls.key")
+    before, watching = certificate.context, asyncio.create_task(certificate.watch())
+    other = tmp_path / "other"
+    other.symlink_to("second")
+    other.replace(current)
+    await eventually(lambda: certificate.context is not before, what="the reload")
+    watching.cancel()
+    await asyncio.wait([watching])
+
+
+@pytest.mark.parametrize("trouble", ["mismatch", "gone", "garbage"])
+async def test_files_that_cannot_be_used_change_nothing_until_they_can(
+    watched: tuple[Certificate, Path, Path], trouble: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    certificate, chain, key = watched
+    before = certificate.context
+    new_chain, new_key = renewed(chain, key)
+    if trouble == "mismatch":
+        new_chain.replace(chain)
+    elif trouble == "gone":
+        chain.unlink()
+    else:
+        chain.write_bytes(b"nothing")
+    await eventually(lambda: "certificate.not_reloaded" in caplog.messages, what="a complaint")
+    assert certificate.context is before
+    if trouble != "mismatch":
+        new_chain.replace(chain)
+    new_key.replace(key)
+    await eventually(lambda: certificate.context is not before, what="the reload")

@@ -184,6 +184,18 @@ async def test_memory_is_taken_while_a_mail_is_read_and_until_its_release() -> N
     assert budget.take(1_000)
 
 
+async def test_while_large_mails_hold_their_part_small_ones_are_read() -> None:
+    budget = Budget(8 * PLENTY)
+    roomy = replace(LIMITS, size=9 * PLENTY, line=9 * PLENTY)
+    held = 0
+    while budget.take(PLENTY // 8, held):
+        held += PLENTY // 8
+    large, _ = await read([b"x" * (PLENTY // 8)] * 16 + [b"\r\n.\r\n"], roomy, budget)
+    assert large == Unread(Reason.NO_MEMORY)
+    small, _ = await read([b"x" * 1_000 + b"\r\n.\r\n"], roomy, budget)
+    assert small == b"x" * 1_000 + b"\r\n"
+
+
 async def test_want_of_memory_gives_back_what_was_taken() -> None:
     budget, stream = Budget(1_000), Stream()
     data = DataReader(replace(LIMITS, line=10_000), budget)

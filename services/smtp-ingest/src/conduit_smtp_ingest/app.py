@@ -22,6 +22,7 @@ from conduit.store.messages import Messages
 from conduit.store.smtp_policies import SmtpPolicies
 from conduit.store.webhooks import Webhooks
 from conduit.telemetry.health import Health, serve_health
+from conduit_smtp_ingest.allocation import keep_large_blocks_apart
 from conduit_smtp_ingest.certificate import load_certificate
 from conduit_smtp_ingest.credentials import MOST_USERS, Credentials
 from conduit_smtp_ingest.directory import Directory
@@ -45,6 +46,7 @@ _COUNTED_ADDRESSES = 100_000  # whose failed authentications are remembered
 
 async def compose(settings: IngestSettings, lifecycle: Lifecycle) -> None:
     """Build the service."""
+    keep_large_blocks_apart()
     shared = settings.smtp_processes > 1
     health = Health()
     await lifecycle.enter(

@@ -5,6 +5,7 @@ commands travel together (RFC 2920 §3.2).
 """
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
@@ -12,6 +13,9 @@ from typing import Any, cast
 READ_AHEAD = 64 * 1024
 """Octets that are read before somebody asks for them; then the client is kept waiting."""
 
+_room = memoryview(bytearray(READ_AHEAD))  # where octets are put that the system has for us
+
+_TLS_AT_ONCE = 64 * 1024  # octets; the system takes twice as many for what it needs besides
 _LONGEST_SKIPPED = 1024 * 1024  # octets of a line that nobody wants
 
 
@@ -19,7 +23,7 @@ class ConnectionEnded(ConnectionError):
     """The client has closed the connection, or it was cut off."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """Runs `serve` for a connection that was made; what it awaits here ends when the client goes.
 
     A session that awaits something else, such as a broker's confirm, is not disturbed by that.
@@ -40,18 +44,24 @@ class Connection(asyncio.Protocol):
         self._at_end = False
         self._lost = False
         self._closing = False
+        self._mute = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the session."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by class
         self._task = asyncio.get_running_loop().create_task(self._serve(self))
 
-    def data_received(self, octets: bytes) -> None:
-        """Keep what came for who reads it."""
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        """Say where what comes is to be put, and how much at a time, or it is four times that."""
+        return _room
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Keep what came for who reads it; the room is everybody's."""
+        octets = bytes(_room[:nbytes])
         if self._position < len(self._read):
             octets = self._read[self._position :] + octets
         self._read, self._position = octets, 0
-        if len(octets) > READ_AHEAD and not self._paused:
+        if len(octets) >= READ_AHEAD and not self._paused:
             self._paused = True
             self.transport.pause_reading()
         self._wake()
@@ -149,7 +159,10 @@ class Connection(asyncio.Protocol):
         """Send what was written; return when more has come, or raise ConnectionEnded."""
         self.flush()
         if not self._writable.is_set():
+            seen = len(self._read) - self._position
             await self._writable.wait()
+            if len(self._read) - self._position > seen:
+                return
         self._check_end()
         if self._paused:
             self._paused = False
@@ -175,29 +188,56 @@ class Connection(asyncio.Protocol):
         self._written.append(octets)
 
     def flush(self) -> None:
-        """Send what was written."""
-        if self._written and not self._closing and not self._lost:
+        """Send what was written, unless the client expects a handshake and nothing else."""
+        if self._written and not (self._closing or self._lost or self._mute):
             self.transport.write(b"".join(self._written))
         self._written.clear()
 
-    async def start_tls(self, context: ssl.SSLContext, *, timeout: float) -> None:
+    def mute(self) -> None:
+        """Say nothing until TLS is there."""
+        self._mute = True
+
+    async def start_tls(
+        self, context: ssl.SSLContext, *, timeout: float, begun: bool = False
+    ) -> None:
         """Go on inside TLS. What came before is forgotten: it may be an attacker's (RFC 3207 §4.2).
 
-        Raise ConnectionEnded when the handshake fails.
+        `begun`: nothing was said in the clear, and what came before is of the handshake. Raise
+        ConnectionEnded when that fails.
         """
         self.flush()
-        self.forget()
+        self.mute()
+        if not begun:
+            self.forget()
+        self._check_end()
+        self._read_less_at_once()
         loop = asyncio.get_running_loop()
+        handshake = loop.start_tls(
+            self.transport, self, context, server_side=True, ssl_handshake_timeout=timeout
+        )
         try:
-            secured = await loop.start_tls(
-                self.transport, self, context, server_side=True, ssl_handshake_timeout=timeout
-            )
+            secured, _ = await asyncio.gather(handshake, self._hand_over())
         except (OSError, ssl.SSLError) as error:
             raise ConnectionEnded(f"no TLS: {error}") from error
         if secured is None:
             raise ConnectionEnded("the client has closed the connection")
         self.transport = secured
-        self._paused = False
+        self._paused = self._mute = False
+
+    def _read_less_at_once(self) -> None:
+        """Have the system keep less for us: TLS reads all that there is, and holds it twice."""
+        connected = self.transport.get_extra_info("socket")
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _TLS_AT_ONCE)
+
+    async def _hand_over(self) -> None:
+        """Give TLS, which has just taken over, what came before it did: it waits for that."""
+        secured = cast(asyncio.BufferedProtocol, self.transport.get_protocol())
+        while octets := self.buffered:
+            room = cast(memoryview, secured.get_buffer(len(octets)))
+            taken = min(len(room), len(octets))
+            room[:taken] = octets[:taken]
+            secured.buffer_updated(taken)
+            self.skip(taken)
 
     def close(self) -> None:
         """Close when what was written is sent."""

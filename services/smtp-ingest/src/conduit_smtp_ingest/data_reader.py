@@ -87,16 +87,24 @@ class DataReader:
     def _keep(self, octets: bytes) -> None:
         """Add octets to the mail, unless it has broken a bound."""
         self._size += len(octets)
+        if self._reason is not None:
+            return
         self._count_stuffing(octets)
-        self._measure_lines(octets)
-        # Without the CRLF that was put before it, and as RFC 1870 §5 counts.
-        if self._size - 2 - self._stuffing > self._limits.size:
-            self._refuse(Reason.TOO_LARGE)
-        elif self._reason is None and not self._budget.take(len(octets)):
-            self._refuse(Reason.NO_MEMORY)
-        elif self._reason is None:
+        self._reason = self._problem_with(octets)
+        if self._reason is None:
             self._taken += len(octets)
             self._stuffed += octets
+        else:
+            self.release()
+
+    def _problem_with(self, octets: bytes) -> Reason | None:
+        """Return which bound these octets break, and take memory for them if they break none."""
+        if not self._lines_fit(octets):
+            return Reason.LINE_TOO_LONG
+        # Without the CRLF that was put before it, and as RFC 1870 §5 counts.
+        if self._size - 2 - self._stuffing > self._limits.size:
+            return Reason.TOO_LARGE
+        return None if self._budget.take(len(octets), self._taken) else Reason.NO_MEMORY
 
     def _count_stuffing(self, octets: bytes) -> None:
         """Count the dots that unstuffing will take away, one at a border of chunks too."""
@@ -104,21 +112,17 @@ class DataReader:
         self._stuffing += (self._border + octets[:2]).count(_STUFFED)
         self._border = (self._border + octets[-2:])[-2:]
 
-    def _measure_lines(self, octets: bytes) -> None:
+    def _lines_fit(self, octets: bytes) -> bool:
         """Look for line ends no further apart than a line may be long, not for each of them."""
         start, limit = -self._open_line, self._limits.line
         while start + limit < len(octets):
             end = octets.rfind(b"\n", max(start, 0), start + limit)
             if end < 0:
-                self._refuse(Reason.LINE_TOO_LONG)
-                break
+                return False
             start = end + 1
         last = octets.rfind(b"\n")
         self._open_line = len(octets) - last - 1 if last >= 0 else self._open_line + len(octets)
-
-    def _refuse(self, reason: Reason) -> None:
-        self._reason = self._reason or reason
-        self.release()
+        return True
 
     def release(self) -> None:
         """Forget the mail and give its memory back."""

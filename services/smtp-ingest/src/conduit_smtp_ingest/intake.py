@@ -5,12 +5,14 @@ import logging
 from collections import Counter as Count
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from prometheus_client import Counter, Histogram
 
 from conduit.errors import Unavailable
 from conduit.events import MailAccepted, encode
 from conduit.mail.address import Address
+from conduit.mail.aside import aside
 from conduit.mail.trace import smtp_message_id
 from conduit.model.authentication import AuthResults
 from conduit.model.envelope import Envelope
@@ -42,7 +44,7 @@ DURABLE = Histogram(
     buckets=LATENCY_BUCKETS,
 )
 
-_LARGE = 2  # mails too large for the bus that are stored at a time, each copied meanwhile
+_LARGE = 1  # mails too large for the bus that are stored at a time, each copied meanwhile
 
 
 class Intake:
@@ -85,7 +87,8 @@ class Intake:
     async def accept(self, raw: bytes, transaction: Transaction, client: Client) -> Sequence[Reply]:
         """Decide over a mail, make it durable, and only then say 250. Any doubt is 4xx."""
         results = await self._results(raw, transaction, client)
-        verdict = decide_message(raw, results, transaction.rules)
+        decision = partial(decide_message, raw, results, transaction.rules)
+        verdict = await aside(decision, len(raw))
         if not isinstance(verdict, Accept):
             return self.refuse(verdict, transaction, client, raw)
         try:
@@ -181,18 +184,19 @@ class Intake:
     ) -> list[MailAccepted]:
         """Return the event for each webhook; a mail too large for the bus is kept before."""
         if len(raw) <= self._terms.bus_limit:
-            message = self._message(raw, transaction, client, results)
+            message = await self._message(raw, transaction, client, results)
             return list(_of(message, transaction, client, results))
         async with self._large:
-            message = self._message(raw, transaction, client, results)
+            message = await self._message(raw, transaction, client, results)
             await self._with.messages.put(message)
             return [event.by_reference() for event in _of(message, transaction, client, results)]
 
-    def _message(
+    async def _message(
         self, raw: bytes, transaction: Transaction, client: Client, results: AuthResults | None
     ) -> Message:
         message_id, received_at = new_id(Prefix.MESSAGE), utc_now()
-        kept = stamped(
+        stamping = partial(
+            stamped,
             raw,
             transaction,
             client,
@@ -201,7 +205,7 @@ class Intake:
             message_id=message_id,
             received_at=received_at,
         )
-        return Message(message_id, received_at, kept)
+        return Message(message_id, received_at, await aside(stamping, len(raw)))
 
 
 def _of(

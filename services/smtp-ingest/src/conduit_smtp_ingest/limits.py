@@ -46,15 +46,24 @@ class Limits:
         )
 
 
+_SMALL = 256 * 1024  # octets of a mail
+_FOR_SMALL = 8  # the part of the memory that larger mails leave to others
+
+
 class Budget:
-    """Memory for unfinished mails, over all sessions of this process."""
+    """Memory for unfinished mails, over all sessions of this process.
+
+    Large mails leave some of it, or a few of them, never finished, would keep all others out.
+    """
 
     def __init__(self, octets: int) -> None:
         self._left = octets
+        self._for_small = octets // _FOR_SMALL
 
-    def take(self, octets: int) -> bool:
-        """Take some; return whether there was enough."""
-        if octets > self._left:
+    def take(self, octets: int, held: int = 0) -> bool:
+        """Take some for a mail that has `held` already; return whether there was enough."""
+        spared = self._for_small if held > _SMALL else 0
+        if octets > self._left - spared:
             return False
         self._left -= octets
         return True

@@ -31,12 +31,14 @@ class Listener:
 
     async def _serve(self, connection: Connection) -> None:
         session = SmtpSession(self.server, connection)
+        if self.tls_first:
+            connection.mute()
         try:
             with self.server.sessions.entered(session) as admitted:
                 if admitted:
                     await self._opened(session, connection)
                 else:
-                    self._turn_away(session, connection, replies.TOO_MANY_CONNECTIONS)
+                    session.end(replies.TOO_MANY_CONNECTIONS)
         except ConnectionEnded as error:
             ip = session.client.remote_ip
             log.debug("session.lost", extra={"remote_ip": ip, "error": str(error)})
@@ -48,10 +50,11 @@ class Listener:
         session.client = Client(source)
         with self.server.sessions.of_address(network_of(source)) as admitted:
             if not admitted:
-                reply = replies.TOO_MANY_CONNECTIONS_OF_ADDRESS
-                return self._turn_away(session, connection, reply)
+                return session.end(replies.TOO_MANY_CONNECTIONS_OF_ADDRESS)
             if self.tls_first and self.server.tls is not None:
-                await connection.start_tls(self.server.tls.context, timeout=TLS_HANDSHAKE)
+                await connection.start_tls(
+                    self.server.tls.context, timeout=TLS_HANDSHAKE, begun=True
+                )
             if await self._spoke_early(connection):
                 return session.end(replies.TOO_EARLY)
             return await session.run()
@@ -69,20 +72,11 @@ class Listener:
         connection.skip(header.octets)
         return peer if header.source is None else str(header.source)
 
-    def _turn_away(
-        self, session: SmtpSession, connection: Connection, reply: replies.Reply
-    ) -> None:
-        """Say why, unless the client expects a TLS handshake."""
-        if self.tls_first and connection.ssl_object is None:
-            session.close()
-        else:
-            session.end(reply)
-
     async def _spoke_early(self, connection: Connection) -> bool:
         """Whether the client spoke before its greeting, which waits for as long as is set."""
         delay = self.server.limits.greeting_delay
-        if not delay:
-            return False
+        if not delay or connection.buffered:
+            return bool(delay)
         try:
             async with asyncio.timeout(delay):
                 await connection.more()

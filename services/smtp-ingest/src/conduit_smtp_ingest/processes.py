@@ -52,13 +52,14 @@ async def _run(settings: IngestSettings) -> int:
 async def _check(settings: IngestSettings) -> None:
     """Raise what every process would fail with, and make the certificate that they share.
 
-    They share the port with whoever else shares it, so here it is asked for without sharing.
+    They share a port with whoever else shares it, so here each is asked for without sharing.
     """
     load_certificate(settings)
-    server = await asyncio.get_running_loop().create_server(
-        asyncio.Protocol, settings.smtp_host, settings.smtp_port, start_serving=False
-    )
-    server.close()
+    for port in filter(None, (settings.smtp_port, settings.smtp_tls_port)):
+        server = await asyncio.get_running_loop().create_server(
+            asyncio.Protocol, settings.smtp_host, port, start_serving=False
+        )
+        server.close()
 
 
 async def _keep_one(settings: IngestSettings, stopping: asyncio.Event) -> int:

@@ -206,8 +206,11 @@ class SmtpSession(Dialogue):
         """RFC 5321 §4.1.1.4."""
         if argument:
             return self.refuse(replies.NO_ARGUMENT)
-        if self._transaction is None or not self._transaction.recipients:
+        if self._transaction is None:
             return self.refuse(replies.RECIPIENT_FIRST)
+        if not self._transaction.recipients:
+            # Sent in one packet with recipients who were refused (RFC 2920 §3.1), it is no error.
+            return self.reply(replies.RECIPIENT_FIRST)
         self.reply(replies.GO_AHEAD)
         data = DataReader(self._limits, self._server.budget)
         self._data_since = self._loop.time()

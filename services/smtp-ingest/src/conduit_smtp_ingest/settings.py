@@ -106,8 +106,9 @@ class IngestSettings(ServiceSettings, BusSettings, StoreSettings, DnsSettings):
         description="Octets a second that DATA must bring on average, beyond the idle timeout.",
     )
     smtp_data_memory: Count = Field(
-        default=96 * MEBIBYTE,
-        description="Octets of unfinished mails in memory at a time, in each process.",
+        default=64 * MEBIBYTE,
+        description="Octets of unfinished mails in memory at a time, in each process; the last "
+        "eighth is for mails of up to 256 KiB.",
     )
     smtp_bus_limit: Annotated[int, Field(ge=0, le=8 * MEBIBYTE)] = Field(
         default=256 * 1024,

@@ -25,18 +25,20 @@ _REPLY_TO = "amq.rabbitmq.reply-to"
 class RpcClient:
     """Sends requests and awaits their answers, each on its own queue's terms.
 
-    What waits for an answer holds a future, which goes with its deadline.
+    What waits for an answer holds a future, which goes with its deadline; None tells that the
+    channel is lost, on which the answer would have come.
     """
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._channel: AbstractChannel | None = None
-        self._waiting: dict[str, asyncio.Future[Event]] = {}
+        self._waiting: dict[str, asyncio.Future[Event | None]] = {}
 
     async def open(self) -> None:
         """Open the channel on which answers arrive; it comes back with the connection."""
         with translated():
             self._channel = await self._bus.channel()
+            self._channel.close_callbacks.add(self._lost)
             replies = await self._channel.get_queue(_REPLY_TO)
             await replies.consume(self._answered, no_ack=True)
 
@@ -46,7 +48,7 @@ class RpcClient:
         """Return the answer, or raise NoAnswer when none comes in `deadline` seconds.
 
         The request expires on the queue after `taken_within` seconds, or with the deadline. Raise
-        BrokerUnavailable when RabbitMQ does not confirm that it has the request.
+        BrokerUnavailable when RabbitMQ does not confirm that it has the request, or is lost since.
         """
         ends = asyncio.get_running_loop().time() + deadline
         with self._question() as (correlation, answer):
@@ -64,14 +66,14 @@ class RpcClient:
             await self._send(queue, event, correlation)
             try:
                 return await _awaited(told, asyncio.get_running_loop().time() + wait)
-            except NoAnswer:
+            except BrokerUnavailable:  # nobody will tell, and it is durable all the same
                 return None
 
     @contextmanager
-    def _question(self) -> Iterator[tuple[str, asyncio.Future[Event]]]:
+    def _question(self) -> Iterator[tuple[str, asyncio.Future[Event | None]]]:
         """The correlation id of a question, and its answer as long as somebody awaits it."""
         correlation = uuid4().hex
-        answer: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Event | None] = asyncio.get_running_loop().create_future()
         self._waiting[correlation] = answer
         try:
             yield correlation, answer
@@ -104,13 +106,22 @@ class RpcClient:
         if waiting is not None and not waiting.done():
             waiting.set_result(decode(from_message(message)))
 
+    def _lost(self, _channel: AbstractChannel | None, _error: BaseException | None) -> None:
+        """Have nobody wait for what RabbitMQ has forgotten with the channel."""
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_result(None)
 
-async def _awaited(answer: asyncio.Future[Event], until: float) -> Event:
+
+async def _awaited(answer: asyncio.Future[Event | None], until: float) -> Event:
     try:
         async with asyncio.timeout_at(until):
-            return await answer
+            told = await answer
     except TimeoutError:
         raise NoAnswer("no answer in time") from None
+    if told is None:
+        raise BrokerUnavailable("the connection was lost while an answer was awaited")
+    return told
 
 
 class RpcServer:

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 MAX_FIELDS = 1_000  # real mails have some dozens, and a mail loop is ended at 100 hops
 MAX_SECTION = 1 << 20  # octets; large providers refuse mails with half of it
 
+OWN_FIELDS = 2  # that we put on top, the trace of RFC 5321 §4.4 and our results
+_OWN_SECTION = 1 << 16  # octets that they take at most
+
 # Possessive, so that no octets of a sender's choice make it go back and look again.
 _FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)\n?+")
+_BEGINNING = re.compile(rb"[!-9;-~]++[ \t]*+:")
 
 Field = tuple[bytes, bytes]
 """A name and its value, still folded and encoded."""
@@ -23,13 +27,17 @@ class Section:
     problem: str | None = None
 
 
-def read_section(raw: bytes, start: int, end: int) -> Section:
-    """Split the header section that starts at `start` of the octets up to `end`."""
+def read_section(raw: bytes, start: int, end: int, *, kept: bool = False) -> Section:
+    """Split the header section that starts at `start` of the octets up to `end`.
+
+    `kept`: it is that of a mail as we keep it. What we have put on top takes no field's place.
+    """
     start = after_mbox_line(raw, start, end)
     last, body = blank_line(raw, start, end)
-    limit = min(last, start + MAX_SECTION)
+    limit = min(last, start + MAX_SECTION + _OWN_SECTION * kept)
+    most = MAX_FIELDS + OWN_FIELDS * kept
     fields: list[Field] = []
-    while start < limit and len(fields) < MAX_FIELDS:
+    while start < limit and len(fields) < most:
         match = _FIELD.match(raw, start, limit)
         if match is None:
             # The way of Postfix: what cannot be a header field is the first line of the body.
@@ -53,7 +61,9 @@ def after_mbox_line(raw: bytes, start: int, end: int) -> int:
 
 def begins_header(raw: bytes, start: int) -> bool:
     """Tell whether a field stands at `start`, or the line that ends a header section."""
-    return raw.startswith((b"\n", b"\r\n"), start) or _FIELD.match(raw, start) is not None
+    if raw.startswith((b"\n", b"\r\n"), start):
+        return True
+    return _BEGINNING.match(raw, start, start + MAX_SECTION) is not None
 
 
 def blank_line(raw: bytes, start: int, end: int) -> tuple[int, int]:

@@ -18,7 +18,7 @@ __all__ = ["Attachment", "Mailbox", "ParsedMail", "parse"]
 def parse(raw: bytes) -> ParsedMail:
     """Read a mail. It never raises."""
     notes = Notes()
-    section = read_section(raw, 0, len(raw))
+    section = read_section(raw, 0, len(raw), kept=True)
     header = Header(section.fields, notes)
     body = Body(raw, notes)
     body.read(section, len(raw))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from hashlib import sha256
 
+from conduit.mail.aside import aside
 from conduit.mail.authentication.arc_chain import ArcSet, BrokenChain, read_chain
 from conduit.mail.authentication.dns import Dns
 from conduit.mail.authentication.keys import Key, KeyProblem, key_of, look_up
@@ -29,7 +30,7 @@ async def check_arc(dns: Dns, raw: bytes, *, deadline: float) -> Arc:
     What DNS or the work has not come to by then is a temperror. Nothing is raised, whatever the
     mail.
     """
-    mail = SignedMail(raw)
+    mail = await aside(partial(SignedMail, raw), len(raw))
     try:
         chain = read_chain(mail)
     except BrokenChain as error:

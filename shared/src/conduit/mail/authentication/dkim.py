@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from time import time
 
+from conduit.mail.aside import aside
 from conduit.mail.authentication.dns import Dns
 from conduit.mail.authentication.keys import Answers, Key, KeyProblem, key_of, look_up
 from conduit.mail.authentication.signature import (
@@ -60,7 +61,7 @@ async def check_dkim(dns: Dns, raw: bytes, *, limit: int, deadline: float) -> tu
     `deadline` is a moment of the running loop's clock. What DNS or the work has not come to by then
     is a temperror. Nothing is raised, whatever the mail.
     """
-    mail = SignedMail(raw)
+    mail = await aside(partial(SignedMail, raw), len(raw))
     places = mail.places(b"dkim-signature")[:limit]
     if not places:
         return ()

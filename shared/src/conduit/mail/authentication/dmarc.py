@@ -5,8 +5,10 @@ gets the mail to decide on.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from conduit.errors import TemporaryDnsFailure
+from conduit.mail.aside import aside
 from conduit.mail.authentication.alignment import Alignment, align, organizational_domain
 from conduit.mail.authentication.author import NoAuthor, author_domain
 from conduit.mail.authentication.dmarc_record import BadRecord, Record, read_record, records_among
@@ -22,7 +24,7 @@ async def check_dmarc(dns: Dns, raw: bytes, spf: Spf, dkim: Sequence[Dkim]) -> D
     answer could have made another result; that holds of the record always.
     """
     try:
-        author = author_domain(raw)
+        author = await aside(partial(author_domain, raw), len(raw))
     except NoAuthor as error:
         return Dmarc(DmarcStatus.NONE, "", problem=str(error))
     try:
