@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections import Counter as Count
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -137,15 +138,16 @@ class Intake:
     async def _queued(
         self, raw: bytes, transaction: Transaction, client: Client, results: AuthResults | None
     ) -> Sequence[Reply]:
-        with DURABLE.time():
-            events = await self._events(raw, transaction, client, results)
-            packets = [encode(event) for event in events]
-            if len(packets) == 1:
-                await self._with.publisher.publish(packets[0], self._terms.queue)
-            else:
-                await asyncio.gather(
-                    *(self._with.publisher.publish(p, self._terms.queue) for p in packets)
-                )
+        began = time.perf_counter()
+        events = await self._events(raw, transaction, client, results)
+        packets = [encode(event) for event in events]
+        if len(packets) == 1:
+            await self._with.publisher.publish(packets[0], self._terms.queue)
+        else:
+            await asyncio.gather(
+                *(self._with.publisher.publish(p, self._terms.queue) for p in packets)
+            )
+        DURABLE.observe(time.perf_counter() - began)
         _log_accepted(events, client)
         return queued([event.delivery_id for event in events])
 

@@ -1,8 +1,9 @@
 """The connection to RabbitMQ, which comes back by itself, and its errors told in our own terms."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import TracebackType
 
 from aio_pika import RobustConnection
 from aio_pika.abc import AbstractChannel
@@ -19,22 +20,32 @@ CONNECT_TIMEOUT = 10.0
 """Seconds for one try to connect, so that a broker which froze in the handshake is tried again."""
 
 
-@contextmanager
-def translated() -> Iterator[None]:
+class translated:  # noqa: N801 (a context manager, which each publish enters: no generator's cost)
     """Raise whatever a lost or frozen broker causes as BrokerUnavailable.
 
     A lost connection may reach us as a CancelledError; it is a cancellation of ours only when
     somebody asked for one.
     """
-    try:
-        yield
-    except (AMQPError, OSError, RuntimeError) as error:  # TimeoutError is an OSError
-        raise BrokerUnavailable(f"{type(error).__name__}: {error}") from error
-    except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling() > 0:
-            raise
-        raise BrokerUnavailable("the connection was lost") from error
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        """Translate what was raised."""
+        match error:
+            case AMQPError() | OSError() | RuntimeError():  # TimeoutError is an OSError
+                raise BrokerUnavailable(f"{type(error).__name__}: {error}") from error
+            case asyncio.CancelledError():
+                task = asyncio.current_task()
+                if task is None or task.cancelling() == 0:
+                    raise BrokerUnavailable("the connection was lost") from error
 
 
 class Bus:

@@ -47,7 +47,14 @@ def received_field(  # noqa: PLR0913 (all that a session knows)
     by = ["by", hostname, *transport, "id", message_id]
     clauses = [by, ["for", f"<{recipient}>"]] if _may_be_told(recipient) else [by]
     clauses[-1][-1] += ";"
-    return folded("Received", [_from(helo, remote_ip), *clauses, [format_datetime(received_at)]])
+    date = _date(received_at.replace(microsecond=0))
+    return folded("Received", [_from(helo, remote_ip), *clauses, [date]])
+
+
+@lru_cache(maxsize=2)
+def _date(second: datetime) -> str:
+    """Many mails come within a second."""
+    return format_datetime(second)
 
 
 @lru_cache(maxsize=1024)
