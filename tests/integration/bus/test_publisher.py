@@ -34,6 +34,48 @@ async def test_many_publishes_at_a_time_are_each_confirmed(
     assert await queues.count(DELIVERIES) == 200
 
 
+async def test_of_many_publishes_at_a_time_each_is_told_its_own_outcome(
+    publisher: Publisher, queues: Queues
+) -> None:
+    async def published(number: int) -> bool:
+        queue = DELIVERIES if number % 7 else "no.such.queue"
+        try:
+            await publisher.publish(packet(str(number).encode()), queue)
+        except BrokerUnavailable:
+            return False
+        return True
+
+    outcomes = await asyncio.gather(*map(published, range(300)))
+    assert [not number % 7 for number in range(300)] == [not outcome for outcome in outcomes]
+    kept = {str(number).encode() for number in range(300) if number % 7}
+    assert set(await queues.drain(DELIVERIES)) == kept
+
+
+@pytest.mark.parametrize("size", [0, 131_063, 131_064, 131_065, 2_000_000])
+async def test_a_body_may_take_several_frames(
+    publisher: Publisher, queues: Queues, size: int
+) -> None:
+    body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    await publisher.publish(packet(body), DELIVERIES)
+    assert (await queues.take(DELIVERIES)).body == body
+
+
+async def test_who_gives_up_leaves_the_others_their_confirms(
+    publisher: Publisher, queues: Queues
+) -> None:
+    tasks = [
+        asyncio.create_task(publisher.publish(packet(str(number).encode()), DELIVERIES))
+        for number in range(100)
+    ]
+    await asyncio.sleep(0)
+    for task in tasks[::2]:
+        task.cancel()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [outcome is None for outcome in outcomes] == [False, True] * 50
+    kept = {str(number).encode() for number in range(1, 100, 2)}
+    assert kept <= set(await queues.drain(DELIVERIES))
+
+
 async def test_a_packet_that_no_queue_takes_is_refused(publisher: Publisher) -> None:
     with pytest.raises(BrokerUnavailable):
         await publisher.publish(packet(b"lost"), "no.such.queue")
