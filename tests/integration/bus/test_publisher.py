@@ -136,14 +136,14 @@ async def test_a_kill_during_publishes_loses_none_that_was_confirmed(
     in_doubt: list[BrokerUnavailable] = []
 
     async def publish(number: int) -> None:
-        body = str(number).encode()
+        body = str(number).encode().ljust(4096)
         try:
             await publisher.publish(packet(body), DELIVERIES)
             confirmed.add(body)
         except BrokerUnavailable as error:
             in_doubt.append(error)
 
-    tasks = [asyncio.create_task(publish(number)) for number in range(2_000)]
+    tasks = [asyncio.create_task(publish(number)) for number in range(6_000)]
     await eventually(lambda: len(confirmed) > 200, what="the first confirms")
     broker.kill()
     await asyncio.wait(tasks)
