@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from aio_pika.abc import AbstractIncomingMessage, AbstractQueue, ConsumerTag
-from aio_pika.exceptions import AMQPError
+from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 
 from conduit.bus.connection import Bus
 from conduit.bus.packets import faults_of, from_message
@@ -22,6 +22,8 @@ NEIGHBOUR_AWAY = 5
 
 MOST_FAULTS = 10
 """Unexpected failures of a handler on one message before it is dead-lettered."""
+
+_PAUSE = 1.0  # seconds between tries to begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +92,29 @@ class Consumer:
         self._in_flight: set[asyncio.Task[None]] = set()
         self._queue: AbstractQueue | None = None
         self._tag: ConsumerTag | None = None
+        self._stopping = False
 
     async def start(self) -> None:
-        """Begin to consume; it goes on by itself after the connection was lost."""
+        """Begin to consume; it goes on by itself after the connection was lost.
+
+        One that is lost at this moment is waited for: what has started already would otherwise
+        have to stop in the middle of its work.
+        """
+        while True:
+            try:
+                return await self._begin()
+            except (ConnectionError, ChannelInvalidStateError) as error:
+                log.warning("consumer.waits", extra={"queue": self._name, "error": str(error)})
+                await asyncio.sleep(_PAUSE)
+
+    async def _begin(self) -> None:
         channel = await self._bus.channel(prefetch=self._prefetch)
         self._queue = await channel.get_queue(self._name)
         self._tag = await self._queue.consume(self._receive)
 
     async def stop(self) -> None:
         """Take no more, and wait for what is in flight."""
+        self._stopping = True
         if self._queue is not None and self._tag is not None:
             try:
                 await self._queue.cancel(self._tag)
@@ -108,6 +124,10 @@ class Consumer:
             await asyncio.wait(self._in_flight)
 
     async def _receive(self, message: AbstractIncomingMessage) -> None:
+        if self._stopping:
+            # A connection that comes back during the stop goes on consuming. What is not
+            # acknowledged is given out again when it closes.
+            return
         task = asyncio.ensure_future(self._handle(message))
         self._in_flight.add(task)
         task.add_done_callback(self._in_flight.discard)
