@@ -1,16 +1,15 @@
 """Nothing that got its 250 is lost, whatever is killed while mail flows."""
 
 import asyncio
-import json
 import shutil
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from conduit_local.receiver import Receiver
 from conduit_local.stack import Stack
+from tests.support.log_lines import log_lines
 from tests.support.polling import eventually
 from tests.support.user import User
 
@@ -30,22 +29,12 @@ class AcceptedMails:
 
     def ids(self) -> set[str]:
         """All ids so far."""
-        lines = (_decoded(line) for line in self._log.read_bytes().splitlines())
         return {
             delivery_id
-            for line in lines
+            for line in log_lines(self._log)
             if line.get("event") == "mail.accepted"
             for delivery_id in line["delivery_ids"]
         }
-
-
-def _decoded(line: bytes) -> dict[str, Any]:
-    """Read a log line; the last one may be half written when its process is killed."""
-    try:
-        decoded: dict[str, Any] = json.loads(line)
-    except ValueError:
-        return {}
-    return decoded
 
 
 class Load:

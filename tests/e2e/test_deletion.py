@@ -1,9 +1,8 @@
 """A deleted account's mail: what is queued goes nowhere, what comes is refused."""
 
-import json
-
 from conduit_local.receiver import Receiver
 from conduit_local.stack import Stack
+from tests.support.log_lines import log_lines
 from tests.support.polling import eventually
 from tests.support.swaks import Swaks
 from tests.support.user import User
@@ -20,7 +19,7 @@ async def test_queued_and_new_mail_of_a_deleted_account_goes_nowhere(
     await user.call("DELETE", "/accounts/me", {"password": "correct horse battery"})
 
     def dropped() -> bool:
-        lines = map(json.loads, stack.log("dispatcher").read_text().splitlines())
+        lines = log_lines(stack.log("dispatcher"))
         return any(
             line["event"] == "delivery.webhook_deleted" and line["delivery_id"] == call.webhook_id
             for line in lines
