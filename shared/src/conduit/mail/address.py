@@ -7,6 +7,7 @@ place in an SMTP dialogue, so nothing of it is used here.
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 import idna
@@ -116,6 +117,7 @@ def check_utf8(address: Address | None, *, allowed: bool) -> None:
         raise AddressError("an address outside ASCII needs the parameter SMTPUTF8")
 
 
+@lru_cache(maxsize=1024)  # a session sends from one address to one, mail after mail
 def _path_and_parameters(text: str) -> tuple[Address, str]:
     match = _path.match(text)
     if match is None:
