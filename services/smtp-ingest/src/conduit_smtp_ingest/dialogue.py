@@ -15,20 +15,7 @@ log = logging.getLogger(__name__)
 
 _LINGER = 5.0  # seconds until a closed connection is cut off whose peer does not read
 _PATIENCE = 3.0  # seconds that a session may be silent when the service stops
-_HTTP = frozenset(
-    (
-        b"GET",
-        b"HEAD",
-        b"POST",
-        b"PUT",
-        b"PATCH",
-        b"DELETE",
-        b"OPTIONS",
-        b"CONNECT",
-        b"TRACE",
-        b"PRI",
-    )
-)
+_HTTP = frozenset(b"GET HEAD POST PUT PATCH DELETE OPTIONS CONNECT TRACE PRI".split())
 
 
 class Dialogue:
@@ -173,7 +160,8 @@ class Dialogue:
             return self.refuse(replies.NOT_ASCII)
         method = self._verbs.get(verb.decode().upper())
         if method is None:
-            return self.end(replies.NOT_HTTP) if verb in _HTTP else self._refuse_unknown()
+            unknown = replies.UNKNOWN_COMMAND
+            return self.end(replies.NOT_HTTP) if verb in _HTTP else self.refuse(unknown)
         try:
             # Octets that are no UTF-8 become lone surrogates, which no address may have.
             await method(self, argument.strip().decode(errors="surrogateescape"))
@@ -184,9 +172,6 @@ class Dialogue:
             self._give_up_mail()
             self.reply(replies.INTERNAL)
         return None
-
-    def _refuse_unknown(self) -> None:
-        self.refuse(replies.UNKNOWN_COMMAND)
 
     def reply(self, *lines: Reply) -> None:
         """Give a reply of one or several lines; it is sent when the client is waited for."""

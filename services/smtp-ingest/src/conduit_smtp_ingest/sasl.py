@@ -42,11 +42,11 @@ class Challenge:
     """The client is to answer `reply` with one more line."""
 
     reply: Reply
-    _read: "Callable[[bytes], Step]" = field(repr=False)
+    read: "Callable[[bytes], Step]" = field(repr=False)
 
     def answer(self, line: bytes) -> "Step":
         """Go on with the client's line, without its line end."""
-        return Refused(replies.AUTH_CANCELLED) if line == _CANCEL else _decoded(line, self._read)
+        return Refused(replies.AUTH_CANCELLED) if line == _CANCEL else _decoded(line, self.read)
 
 
 Step = Challenge | Claim | Refused
@@ -64,7 +64,7 @@ def start(mechanism: str, initial: str | None) -> Step:
     if initial is None:
         return challenge
     line = initial.encode(errors="surrogateescape")
-    return _decoded(b"" if line == _EMPTY_INITIAL else line, challenge._read)  # noqa: SLF001
+    return _decoded(b"" if line == _EMPTY_INITIAL else line, challenge.read)
 
 
 def _decoded(line: bytes, read: Callable[[bytes], Step]) -> Step:

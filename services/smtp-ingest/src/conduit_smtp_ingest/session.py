@@ -39,6 +39,7 @@ class SmtpSession(Dialogue):
         self._server = server
         self.client = Client(connection.peer_ip)
         self._transaction: Transaction | None = None
+        self._data_since = 0.0
 
     @property
     def _mail_under_way(self) -> bool:
@@ -146,9 +147,7 @@ class SmtpSession(Dialogue):
             )
             return self.reply(replies.BAD_CREDENTIALS)
         AUTHENTICATIONS.labels("succeeded").inc()
-        self.client = replace(
-            self.client, authenticated_as=claim.username, satisfied=frozenset(satisfied)
-        )
+        self.client = replace(self.client, authenticated_as=claim.username, satisfied=satisfied)
         return self.reply(replies.AUTHENTICATED)
 
     async def smtp_MAIL(self, argument: str) -> None:
@@ -238,7 +237,6 @@ class SmtpSession(Dialogue):
             data.release()
         if lines[0].code == 250:
             self._commands = 0
-        self._heard()
         return lines
 
     async def smtp_RSET(self, argument: str) -> None:
