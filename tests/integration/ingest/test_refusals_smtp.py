@@ -73,6 +73,12 @@ async def test_every_recipient_that_is_refused(
         await client.expect(f"RCPT TO:<{accepted.address}>", "250")
         webhooks["other_decision"] = other
         replies["other_decision"] = await client.command(f"RCPT TO:<{other.address}>")
+        for _ in range(2):  # three are allowed
+            await client.expect(f"RCPT TO:<{accepted.address}>", "250")
+        webhooks["too_many_recipients"] = await new_webhook()
+        replies["too_many_recipients"] = await client.command(
+            f"RCPT TO:<{webhooks['too_many_recipients'].address}>"
+        )
     for reason, webhook in webhooks.items():
         [entry] = await refusals(logs, webhook)
         assert (entry.reason, entry.smtp_reply) == (reason, replies[reason])

@@ -16,7 +16,6 @@ LIMITS = Limits(
     hostname="mx.example",
     size=10_000,
     line=1_000,
-    recipients=1,
     command_line=1_000,
     commands=1,
     errors=1,

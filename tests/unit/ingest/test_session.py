@@ -47,7 +47,6 @@ LIMITS = Limits(
     hostname="mx.example",
     size=10_000,
     line=1_000,
-    recipients=9,
     command_line=2_048,
     commands=200_000,
     errors=9,
@@ -147,7 +146,14 @@ class House:
             sync=self,
             refusals=self,
         )
-        terms = Terms("queue", LIMITS.size // 2, "mx.example", authenticate_all=False, sync_limit=1)
+        terms = Terms(
+            "queue",
+            LIMITS.size // 2,
+            "mx.example",
+            authenticate_all=False,
+            recipients=9,
+            sync_limit=1,
+        )
         return Listener(
             Server(
                 intake=Intake(neighbours, terms),

@@ -123,6 +123,7 @@ def _terms(settings: IngestSettings) -> Terms:
         bus_limit=settings.smtp_bus_limit,
         hostname=settings.smtp_hostname,
         authenticate_all=settings.smtp_authentication is Authentication.ALWAYS,
+        recipients=settings.smtp_recipient_limit,
         sync_limit=settings.smtp_sync_limit,
     )
 

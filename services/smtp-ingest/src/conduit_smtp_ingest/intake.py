@@ -73,6 +73,8 @@ class Intake:
         rules = rules_of(found.webhook, policy)
         if isinstance(verdict, Accept) and transaction.recipients:
             verdict = decide_further(transaction.rules, rules)
+        if isinstance(verdict, Accept) and len(transaction.recipients) >= self._terms.recipients:
+            verdict = Defer(Reason.TOO_MANY_RECIPIENTS)
         recipient = Recipient(address, found.webhook, found.tag)
         if isinstance(verdict, Accept):
             transaction.recipients.append(recipient)

@@ -15,7 +15,6 @@ class Limits:
     hostname: str
     size: int
     line: int
-    recipients: int
     command_line: int
     commands: int
     errors: int
@@ -33,7 +32,6 @@ class Limits:
             hostname=settings.smtp_hostname,
             size=settings.smtp_size_limit,
             line=settings.smtp_line_limit,
-            recipients=settings.smtp_recipient_limit,
             command_line=settings.smtp_command_line_limit,
             commands=settings.smtp_command_limit,
             errors=settings.smtp_error_limit,

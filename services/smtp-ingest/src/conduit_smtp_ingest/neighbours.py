@@ -73,14 +73,16 @@ class Terms:
     """On what terms mail is taken.
 
     `queue` is where it goes, `bus_limit` the octets of a mail that travels there, `hostname` who
-    we are in its trace, `authenticate_all` whether mail is looked into that no policy asks of, and
-    `sync_limit` how many senders may wait for one webhook at a time.
+    we are in its trace, `authenticate_all` whether mail is looked into that no policy asks of,
+    `recipients` how many a mail may have, and `sync_limit` how many senders may wait for one
+    webhook at a time.
     """
 
     queue: str
     bus_limit: int
     hostname: str
     authenticate_all: bool
+    recipients: int
     sync_limit: int
 
 

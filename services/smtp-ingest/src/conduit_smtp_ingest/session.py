@@ -14,7 +14,7 @@ from conduit.mail.address import (
     parse_forward_path,
     parse_reverse_path,
 )
-from conduit.model.verdict import Accept, Defer, Reason, Reject
+from conduit.model.verdict import Accept, Reason, Reject
 from conduit_smtp_ingest import replies, sasl
 from conduit_smtp_ingest.connection import Connection
 from conduit_smtp_ingest.data_reader import DataReader, Unread
@@ -193,9 +193,6 @@ class SmtpSession(Dialogue):
         return await self._add(address, self._transaction)
 
     async def _add(self, address: Address, transaction: Transaction) -> None:
-        if len(transaction.recipients) >= self._limits.recipients:
-            REFUSED.labels(Reason.TOO_MANY_RECIPIENTS).inc()
-            return self.reply(for_verdict(Defer(Reason.TOO_MANY_RECIPIENTS)))
         verdict = await self._server.intake.recipient(address, transaction, self.client)
         if not isinstance(verdict, Accept) and verdict.reason is Reason.UNKNOWN_ADDRESS:
             self._unknown += 1
