@@ -26,6 +26,7 @@ from tests.support.smtp import Ingest
 REFERENCES = ("aiosmtpd", "uvloop", "postfix")
 INGESTS = {
     "no-policy": "Conduit, no policy",
+    "two": "Conduit, 2 processes",
     "reported": "Conduit, reported",
     "policy": "Conduit, policy",
 }
@@ -103,6 +104,7 @@ async def _conduit(name: str, around: Surroundings) -> AsyncIterator[Contender]:
         "CONDUIT_MONGODB_URL": around.stack.urls.mongodb,
         "CONDUIT_DNS_SERVERS": around.dns,
         "CONDUIT_SMTP_AUTHENTICATION": "always" if name == "reported" else "policy",
+        "CONDUIT_SMTP_PROCESSES": "2" if name == "two" else "1",
     }
     bus_settings = BusSettings(amqp_url=around.stack.urls.amqp)
     with profiled.ingest(name, around.directory, settings, around.profile) as ingest:

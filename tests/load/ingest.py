@@ -7,8 +7,9 @@ smtp-source, in turn, A B C A B C …, and a turn begins when nothing is left of
 Accepted means: for Conduit confirmed by RabbitMQ (each mail is then counted in the queue), for
 Postfix synced to its queue file (each is then followed through its log), for aiosmtpd nothing.
 
-Conduit takes part three times: `no-policy` looks into nothing (CONDUIT_SMTP_AUTHENTICATION is
-`policy`), `reported` evaluates SPF, DKIM, DMARC and ARC of all mail (`always`, the default), and
+Conduit takes part four times: `no-policy` looks into nothing (CONDUIT_SMTP_AUTHENTICATION is
+`policy`), `two` does the same with two processes (the others have one, Postfix as many as it
+wants), `reported` evaluates SPF, DKIM, DMARC and ARC of all mail (`always`, the default), and
 `policy` requires SPF and DKIM. The ingest caches what a DNS server on loopback answers.
 
 The store is `secantusd-rs` in MongoDB's place where it is at hand (../shared/secantusdb), else the

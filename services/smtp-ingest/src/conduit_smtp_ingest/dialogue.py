@@ -175,8 +175,8 @@ class Dialogue:
 
     def reply(self, *lines: Reply) -> None:
         """Give a reply of one or several lines; it is sent when the client is waited for."""
-        *first, last = map(str, lines)
-        for line in first:
+        *first, last = lines
+        for line in map(str, first):
             self._connection.write(f"{line[:3]}-{line[4:]}\r\n".encode())
         self._connection.write(f"{last}\r\n".encode())
 

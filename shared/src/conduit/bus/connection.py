@@ -61,9 +61,18 @@ class Bus:
         transport = self._connection.transport
         return transport is not None and not transport.connection.is_closed
 
+    @property
+    def restored(self) -> bool:
+        """Whether its channels can be used: they come back some moments after the connection."""
+        return self._connection.connected.is_set()
+
+    async def restore(self) -> None:
+        """Return when they can."""
+        await self._connection.ready()
+
     async def available(self) -> bool:
-        """Whether there is a connection at this moment, as a readiness check."""
-        return self.connected
+        """Whether there is a connection that can be used at this moment, as a readiness check."""
+        return self.connected and self.restored
 
     async def channel(self, *, prefetch: int | None = None) -> AbstractChannel:
         """Open a channel with publisher confirms. An unroutable message is an error on it."""

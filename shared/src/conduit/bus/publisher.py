@@ -6,7 +6,9 @@ at a time, as `basic_publish` makes them, costs twice the CPU's time.
 """
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import count
 from typing import cast
 from uuid import uuid4
@@ -16,6 +18,7 @@ from aio_pika.abc import AbstractChannel
 from aiormq import spec
 from aiormq.abc import ChannelFrame
 from pamqp.body import ContentBody
+from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 
 from conduit.bus.connection import Bus, translated
@@ -33,7 +36,8 @@ class _Publish:
     """One message on its way; `confirmed` is the channel's, which fails it when it closes."""
 
     channel: aiormq.Channel
-    method: spec.Basic.Publish
+    exchange: str
+    routing_key: str
     properties: spec.Basic.Properties
     body: bytes
     confirmed: "asyncio.Future[object]"
@@ -48,6 +52,7 @@ class Publisher:
         self._waiting: list[_Publish] = []
         self._writing: asyncio.Task[None] | None = None
         self._name, self._numbers = uuid4().hex, count()
+        self._loop = asyncio.get_running_loop()
 
     async def open(self) -> None:
         """Open the channel; it comes back with the connection."""
@@ -56,34 +61,42 @@ class Publisher:
 
     async def publish(self, packet: Packet, queue: str, *, faults: int = 0) -> None:
         """Return when the broker has the packet on disk; raise BrokerUnavailable when in doubt."""
-        method = spec.Basic.Publish(exchange=EXCHANGE, routing_key=queue, mandatory=True)
-        await self._send(packet, properties_of(packet, faults=faults), method)
+        await self._send(packet, properties_of(packet, faults=faults), EXCHANGE, queue)
 
     async def reply(self, packet: Packet, reply_to: str, correlation_id: str | None) -> None:
-        """Answer a request at the queue that it named.
-
-        Not mandatory: RabbitMQ delivers to a direct reply-to queue, but calls it unroutable.
-        """
+        """Answer a request at the queue that it named."""
         properties = properties_of(packet)
         properties.correlation_id = correlation_id
-        method = spec.Basic.Publish(exchange=_DEFAULT_EXCHANGE, routing_key=reply_to)
-        await self._send(packet, properties, method)
+        await self._send(packet, properties, _DEFAULT_EXCHANGE, reply_to)
 
     async def _send(
-        self, packet: Packet, properties: spec.Basic.Properties, method: spec.Basic.Publish
+        self, packet: Packet, properties: spec.Basic.Properties, exchange: str, routing_key: str
     ) -> None:
         if self._channel is None or not self._bus.connected:
             raise BrokerUnavailable("not connected")
         # By this the channel knows what comes back because no queue takes it.
         properties.message_id = f"{self._name}-{next(self._numbers)}"
         with translated():
-            async with asyncio.timeout(self._bus.publish_timeout):
-                channel = cast(aiormq.Channel, await self._channel.get_underlay_channel())
-                confirmed = channel.create_future()
-                self._waiting.append(_Publish(channel, method, properties, packet.body, confirmed))
-                if self._writing is None:
-                    self._writing = asyncio.get_running_loop().create_task(self._write())
+            channel = await self._underlying(self._channel)
+            confirmed = channel.create_future()
+            self._waiting.append(
+                _Publish(channel, exchange, routing_key, properties, packet.body, confirmed)
+            )
+            if self._writing is None:
+                self._writing = self._loop.create_task(self._write())
+            # A timer costs a third of what a timeout context does.
+            expiry = self._loop.call_later(self._bus.publish_timeout, _expire, confirmed)
+            try:
                 await confirmed
+            finally:
+                expiry.cancel()
+
+    async def _underlying(self, channel: AbstractChannel) -> aiormq.Channel:
+        """Return aiormq's channel; while a lost connection is being restored, wait for that."""
+        if not self._bus.restored:
+            async with asyncio.timeout(self._bus.publish_timeout):
+                await self._bus.restore()
+        return cast(aiormq.Channel, await channel.get_underlay_channel())
 
     async def _write(self) -> None:
         """Write what waits until nothing does."""
@@ -119,11 +132,9 @@ class Publisher:
 async def _written(batch: list[_Publish]) -> None:
     """Return when the socket has taken a batch: what the broker does not read waits with us."""
     channel = batch[0].channel
-    frames: list[spec.Basic.Publish | ContentHeader | ContentBody] = []
-    for publish in batch:
-        frames += publish.method, _header(publish), *_bodies(publish)
+    octets = b"".join([part for publish in batch for part in _frames(publish)])
     drained = channel.create_future()
-    frame = ChannelFrame.marshall(channel.number, frames, drained)
+    frame = ChannelFrame(octets, should_close=False, drain_future=drained)
     async with channel.lock:
         for publish in batch:
             _await_confirm(publish)
@@ -154,13 +165,29 @@ def _forget_confirms(batch: list[_Publish]) -> None:
         channel.delivery_tag -= 1
 
 
-def _header(publish: _Publish) -> ContentHeader:
-    return ContentHeader(properties=publish.properties, body_size=len(publish.body))
+def _frames(publish: _Publish) -> Iterator[bytes]:
+    number, size, body = publish.channel.number, publish.channel.max_content_size, publish.body
+    yield _method(publish.exchange, publish.routing_key, number)
+    yield marshal(ContentHeader(properties=publish.properties, body_size=len(body)), number)
+    for start in range(0, len(body), size):
+        yield marshal(ContentBody(body[start : start + size]), number)
 
 
-def _bodies(publish: _Publish) -> list[ContentBody]:
-    size, body = publish.channel.max_content_size, publish.body
-    return [ContentBody(body[start : start + size]) for start in range(0, len(body), size)]
+@lru_cache(maxsize=1024)
+def _method(exchange: str, routing_key: str, channel: int) -> bytes:
+    """Return the method's frame, which mails to one queue share.
+
+    What our own exchange cannot route is an error; at a direct reply-to queue RabbitMQ delivers,
+    but calls it unroutable.
+    """
+    mandatory = exchange != _DEFAULT_EXCHANGE
+    method = spec.Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=mandatory)
+    return marshal(method, channel)
+
+
+def _expire(confirmed: "asyncio.Future[object]") -> None:
+    if not confirmed.done():
+        confirmed.set_exception(TimeoutError("the broker did not confirm in time"))
 
 
 def _fail(batch: list[_Publish], error: Exception) -> None:
