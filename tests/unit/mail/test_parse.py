@@ -6,7 +6,7 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from conduit.mail.parse import Attachment, Mailbox, ParsedMail, parse
@@ -296,7 +296,6 @@ WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min
 TEXTS = st.lists(WORDS, min_size=1, max_size=8).map(" ".join)
 
 
-@settings(deadline=None)  # the first use of a codec loads it
 @given(
     text=TEXTS,
     html=st.none() | TEXTS,

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from conduit.mail.parse import parse
@@ -93,19 +93,16 @@ def expect_sound(raw: bytes) -> None:
     assert len(mail.headers.get("Received", ())) <= received_count(raw)
 
 
-@settings(deadline=None)  # the first use of a codec loads it
 @given(st.binary(max_size=500))
 def test_any_octets(raw: bytes) -> None:
     expect_sound(raw)
 
 
-@settings(deadline=None)  # the first use of a codec loads it
 @given(st.lists(FRAGMENTS | st.binary(max_size=4), max_size=60).map(b"".join))
 def test_any_sequence_of_what_mails_are_made_of(raw: bytes) -> None:
     expect_sound(raw)
 
 
-@settings(deadline=None)  # the first use of a codec loads it
 @given(st.data())
 def test_any_damage_to_a_mail(data: st.DataObject) -> None:
     raw = data.draw(st.sampled_from(MAILS)).read_bytes()
@@ -116,7 +113,6 @@ def test_any_damage_to_a_mail(data: st.DataObject) -> None:
     expect_sound(raw)
 
 
-@settings(deadline=None)  # the first use of a codec loads it
 @given(st.sampled_from(MAILS), st.floats(0, 1))
 def test_any_beginning_of_a_mail(path: Path, share: float) -> None:
     raw = path.read_bytes()

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from conduit.events import MailAccepted
@@ -226,7 +226,6 @@ def test_every_mail_becomes_a_payload(path: Path) -> None:
     assert not set(fields.get("headers", {})) & {"Message-ID", "Message-Id", "From", "To", "Date"}
 
 
-@settings(deadline=None)  # the first use of a codec loads it
 @given(st.binary(max_size=300), st.binary(max_size=300))
 def test_whatever_the_octets_the_json_is_valid(header: bytes, body: bytes) -> None:
     fields = payload(b"Subject: " + header + b"\r\n\r\n" + body)

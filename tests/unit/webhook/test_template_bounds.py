@@ -86,9 +86,9 @@ HOSTILE = {
 
 @contextmanager
 def in_time() -> Iterator[None]:
-    start = time.perf_counter()
+    start = time.thread_time()
     yield
-    assert time.perf_counter() - start < SECONDS
+    assert time.thread_time() - start < SECONDS
 
 
 def refusal(text: str, limits: Limits = DEFAULT, data: object = DATA) -> str:
