@@ -53,6 +53,11 @@ class Dialogue:
         """Whether a mail has begun that is not answered yet."""
         return False
 
+    @property
+    def _remote_ip(self) -> str:
+        """The client's address, as far as it is known."""
+        return self._connection.peer_ip
+
     def _give_up_mail(self) -> None:
         """Forget the mail that is under way."""
 
@@ -168,7 +173,7 @@ class Dialogue:
         except ConnectionEnded:
             raise
         except Exception:
-            log.exception("session.fault", extra={"remote_ip": self._connection.peer_ip})
+            log.exception("session.fault", extra={"remote_ip": self._remote_ip})
             self._give_up_mail()
             self.reply(replies.INTERNAL)
         return None

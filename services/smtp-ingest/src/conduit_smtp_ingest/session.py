@@ -46,6 +46,10 @@ class SmtpSession(Dialogue):
         return self._transaction is not None
 
     @property
+    def _remote_ip(self) -> str:
+        return self.client.remote_ip
+
+    @property
     def _longest_auth(self) -> int:
         return sasl.LONGEST_LINE if self.client.tls is not None else 0
 
