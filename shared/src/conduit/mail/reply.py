@@ -102,23 +102,22 @@ class _Reading:
         for number, line in enumerate(self._lines):
             if line[:1] == ">":
                 self._leave_out_quoted()
-            elif self._ends_all(number, line):
+            elif _is_suspect(line) and self._ends_all(number, line.strip()):
                 break
+            elif self._gap:
+                self._keep_below_quoted(line)
             else:
-                self._keep(line)
+                self._kept.append(line)
         kept = self._kept
         while kept and (not kept[-1].strip() or _is_tagline(kept[-1])):
             kept.pop()
         return "\n".join(kept).strip("\n")
 
-    def _keep(self, line: str) -> None:
+    def _keep_below_quoted(self, line: str) -> None:
         """Keep a line; what stood around something quoted is parted by one empty line."""
-        if self._gap and line.strip():
+        if line.strip():
             self._gap = False
-            if self._kept:
-                self._kept.append("")
-        if not self._gap:
-            self._kept.append(line)
+            self._kept += ["", line] if self._kept else [line]
 
     def _leave_out_quoted(self) -> None:
         if self._gap:
@@ -136,22 +135,11 @@ class _Reading:
 
     def _ends_all(self, number: int, line: str) -> bool:
         """Whether nothing new comes from this line on; what belongs to it is not kept."""
-        stripped = line.strip()
-        if not stripped:
-            return False
-        if stripped[0] in "-_=":
-            return stripped == "--" or self._is_divider(number, stripped)
-        if not self._has_colon(stripped):
-            return False
+        if line[0] in _RULERS:
+            return line == "--" or self._is_divider(number, line)
         if self._is_header(number):
             return True
-        return stripped[-1] in _COLONS and self._introduces(number, stripped)
-
-    @staticmethod
-    def _has_colon(line: str) -> bool:
-        """Whether a line may be a header field or an introduction, as most are not."""
-        head = line[: _LONGEST_NAME + 4]
-        return line[-1] in _COLONS or ":" in head or "：" in head
+        return line[-1] in _COLONS and self._introduces(number, line)
 
     def _is_divider(self, number: int, line: str) -> bool:
         """Whether a line parts the reply from the original below."""
@@ -191,6 +179,12 @@ class _Reading:
 
 
 _COLONS = frozenset(":：")
+_RULERS = frozenset("-_=")
+
+
+def _is_suspect(line: str) -> bool:
+    """Whether a line may end what is new; most are told apart from these at a glance."""
+    return ":" in line or line[:1] in _RULERS or "：" in line or line.lstrip()[:1] in _RULERS
 
 
 def _introduction(lines: Sequence[str], *, marked: bool) -> int:

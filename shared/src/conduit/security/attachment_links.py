@@ -44,9 +44,7 @@ class AttachmentLinks:
 
     def url(self, link: AttachmentLink) -> str:
         """Return the URL of an attachment."""
-        path = PATH.format(
-            webhook_id=link.webhook_id, message_id=link.message_id, index=link.index
-        )
+        path = PATH.format(webhook_id=link.webhook_id, message_id=link.message_id, index=link.index)
         signature = _signature(self._keys[0], link)
         return f"{self._public_url}{path}?expires={link.expires}&signature={signature}"
 
