@@ -21,7 +21,7 @@ from conduit_api.errors import Gone, NotFound, TooManyRequests
 from conduit_api.origin import ORIGIN
 from conduit_api.room import Room
 
-_ROOM = 256 * 1024 * 1024
+_ROOM = 128 * 1024 * 1024
 """Octets of mails and attachments that downloads may hold in memory at a time, in this process."""
 _PATIENCE = 20.0  # seconds for which a download waits for its part of this
 _LONGEST = 300.0  # seconds that sending one may take
@@ -50,8 +50,9 @@ class Attachments:
             raise TooManyRequests(wait)
         link = self._link_of(request)
         needed = await self._needed(link)
-        async with self._room.taken(needed, client):
+        async with self._room.taken(needed, client) as place:
             attachment = await self._attachment(link)
+            place.keep(attachment.size)
             return await _sent(request, attachment, link)
 
     def _link_of(self, request: web.Request) -> AttachmentLink:

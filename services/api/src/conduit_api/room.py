@@ -21,7 +21,7 @@ class Room:
         self._given_back = asyncio.Event()
 
     @asynccontextmanager
-    async def taken(self, octets: int, client: str) -> AsyncIterator[None]:
+    async def taken(self, octets: int, client: str) -> AsyncIterator["Place"]:
         """Have this much, or raise ServiceUnavailable when there is none for too long."""
         octets = min(octets, self._octets)
         try:
@@ -30,11 +30,12 @@ class Room:
                     await self._given_back.wait()
         except TimeoutError:
             raise ServiceUnavailable from None
+        place = Place(self, client, octets)
         self._taken[client] += octets
         try:
-            yield
+            yield place
         finally:
-            self._give_back(octets, client)
+            place.keep(0)
 
     def _has(self, octets: int, client: str) -> bool:
         own = self._taken.get(client, 0)
@@ -42,9 +43,25 @@ class Room:
             return False
         return self._taken.total() + octets <= self._octets
 
-    def _give_back(self, octets: int, client: str) -> None:
+    def give_back(self, octets: int, client: str) -> None:
+        """Let others have this much."""
         self._taken[client] -= octets
         if not self._taken[client]:
             del self._taken[client]
         self._given_back.set()
         self._given_back = asyncio.Event()
+
+
+class Place:
+    """What one answer has of the room."""
+
+    def __init__(self, room: Room, client: str, octets: int) -> None:
+        self._room = room
+        self._client = client
+        self._octets = octets
+
+    def keep(self, octets: int) -> None:
+        """Give back what is beyond this much."""
+        if octets < self._octets:
+            self._room.give_back(self._octets - octets, self._client)
+            self._octets = octets
