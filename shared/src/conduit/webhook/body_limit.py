@@ -7,7 +7,8 @@
 7. `header_from`, `authentication`: left out
 8. `subject`, 9. the notes on the mail, 10. `to`: cut
 
-Each one that gave way is told in `notes`. What is left then takes less than SMALLEST_BODY.
+What is cut to nothing is left out. Each one that gave way is told in `notes`. What is left then
+takes less than SMALLEST_BODY.
 """
 
 from bisect import bisect_right
@@ -106,6 +107,8 @@ class _Payload:
             self._fields[name] = value[:count]
         elif name not in {"to", "notes"}:
             del self._fields[name]
+            self._told.pop()
+            self._tell(f"{name} was left out")
 
     def _tell(self, what: str) -> None:
         self._told.append(f"{what}: the body of a call is limited to {self._limit} octets")
