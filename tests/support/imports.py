@@ -16,7 +16,7 @@ _SHARED = ("conduit",)
 MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "conduit.errors": (),
     "conduit.model": ("conduit.errors",),
-    "conduit.settings": ("conduit.errors",),
+    "conduit.settings": ("conduit.errors", "conduit.model.payload_options"),
     "conduit.events": ("conduit.errors", "conduit.model"),
     "conduit.mail": _PURE,
     "conduit.webhook": (*_PURE, "conduit.settings", "conduit.mail"),

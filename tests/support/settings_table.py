@@ -14,6 +14,7 @@ from conduit.settings import (
     ConduitSettings,
     DnsSettings,
     EgressSettings,
+    PayloadSettings,
     SecretSettings,
     ServiceSettings,
     StoreSettings,
@@ -30,6 +31,7 @@ _GROUPS: tuple[type[ConduitSettings], ...] = (
     SecretSettings,
     DnsSettings,
     EgressSettings,
+    PayloadSettings,
 )
 _SERVICES: dict[str, type[ConduitSettings]] = {
     "API": ApiSettings,

@@ -10,6 +10,7 @@ from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from types import NoneType
 from typing import Annotated, Any, NoReturn, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -25,6 +26,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from conduit.errors import SettingsError
+from conduit.model.payload_options import SMALLEST_BODY
 
 S = TypeVar("S", bound="ConduitSettings")
 Network = IPv4Network | IPv6Network
@@ -73,6 +75,13 @@ def _key(item: str) -> tuple[str, bytes]:
     if not identifier or "." in identifier or len(key) != 32:
         raise ValueError("a key must be id:base64 of 32 bytes, the id without a dot")
     return identifier, key
+
+
+def _public_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("this is not an http or https URL")
+    return text.rstrip("/")
 
 
 def _url(adapter: TypeAdapter[Any]) -> AfterValidator:
@@ -191,6 +200,27 @@ class EgressSettings(ConduitSettings):
         default=(),
         description="Networks (CIDR, comma-separated) that may be called although they are "
         "private or otherwise special, for local use.",
+    )
+
+
+class PayloadSettings(ConduitSettings):
+    """What webhook calls may have in them; the links in them and in mails."""
+
+    webhook_attachment_limit: Annotated[int, Field(ge=0)] = Field(
+        default=10 * 1024 * 1024,
+        description="Octets of attachments that are put into one webhook call; what is beyond "
+        "is described without its content. A webhook may have a lower limit.",
+    )
+    webhook_body_limit: Annotated[int, Field(ge=SMALLEST_BODY)] = Field(
+        default=64 * 1024 * 1024,
+        description="Octets of a webhook call's body; of a mail that would take more, parts are "
+        "left out, and a template's output beyond it fails. A webhook may have a lower limit. "
+        f"At least {SMALLEST_BODY}.",
+    )
+    public_url: Annotated[str, AfterValidator(_public_url)] = Field(
+        default="http://127.0.0.1:8080",
+        description="URL under which users reach the API service, for the links in webhook calls "
+        "and in the mails that Conduit sends.",
     )
 
 

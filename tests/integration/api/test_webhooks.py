@@ -43,6 +43,7 @@ async def test_a_url_is_enough_for_a_webhook(resident: User) -> None:
         "custom_headers",
         "rate_limit",
         "delivery_mode",
+        "payload",
         "created_at",
         "updated_at",
     }

@@ -8,6 +8,7 @@ from aiohttp import web
 from conduit.bus.connection import Bus, open_bus
 from conduit.bus.publisher import Publisher
 from conduit.bus.rpc import RpcClient
+from conduit.security.attachment_links import AttachmentLinks
 from conduit.security.passwords import PasswordHasher
 from conduit.security.secrets import SecretBox
 from conduit.security.smtp_passwords import SmtpPasswordHasher
@@ -110,6 +111,7 @@ async def _context(settings: ApiSettings, store: Store, bus: Bus, lifecycle: Lif
         deliveries=deliveries,
         messages=messages,
         box=SecretBox(settings.encryption_keys),
+        attachment_links=AttachmentLinks(settings.encryption_keys, settings.public_url),
         passwords=PasswordHasher(),
         smtp_passwords=SmtpPasswordHasher(),
         tokens=AccessTokens(settings.token_keys),

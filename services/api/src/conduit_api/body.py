@@ -113,6 +113,6 @@ def _told(mistake: ErrorDetails) -> str:
     if mistake["type"] == "extra_forbidden":
         return f"{name} is not a field of this request."
     if mistake["type"] == "model_type":
-        return "The body must be a JSON object."
+        return f"{name or 'The body'} must be a JSON object."
     message = str(mistake.get("ctx", {}).get("error", mistake["msg"]))
     return f"{name}: {message}" if name else message

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from conduit.security.attachment_links import AttachmentLinks
 from conduit.security.passwords import PasswordHasher
 from conduit.security.secrets import SecretBox
 from conduit.security.smtp_passwords import SmtpPasswordHasher
@@ -47,6 +48,7 @@ class Context:
     messages: Messages
     audit_log: AuditLog
     box: SecretBox
+    attachment_links: AttachmentLinks
     passwords: PasswordHasher
     smtp_passwords: SmtpPasswordHasher
     tokens: AccessTokens

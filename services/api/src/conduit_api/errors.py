@@ -8,6 +8,7 @@ ApiError
 ├── MethodNotAllowed      405
 ├── RequestTimeout        408
 ├── Conflict              409
+├── Gone                  410
 ├── BodyTooLarge          413
 ├── UnsupportedMediaType  415
 ├── Unprocessable         422
@@ -102,6 +103,12 @@ class Conflict(ApiError):
     """It would clash with something that is there."""
 
     status = 409
+
+
+class Gone(ApiError):
+    """It was there, and will not be again."""
+
+    status = 410
 
 
 class BodyTooLarge(ApiError):

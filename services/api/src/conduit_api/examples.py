@@ -104,6 +104,7 @@ EXAMPLES: Mapping[str, Json] = {
     "CreateWebhookRequest": {
         "target_url": "https://example.com/hooks/mail",
         "custom_headers": {"X-Tenant": "acme"},
+        "payload": {"html": False, "attachments": "links"},
         "rate_limit": 600,
     },
     "DeleteAccountRequest": {"password": "correct horse battery"},
@@ -210,13 +211,18 @@ EXAMPLES: Mapping[str, Json] = {
     "TOTPCodeRequest": {"code": "492039"},
     "UpdateSmtpSecurityPolicyRequest": {"require_dkim": False},
     "UpdateTimezoneRequest": {"timezone": "Europe/Berlin"},
-    "UpdateWebhookRequest": {"target_url": "https://example.com/hooks/mail/2", "active": True},
+    "UpdateWebhookRequest": {
+        "target_url": "https://example.com/hooks/mail/2",
+        "active": True,
+        "payload": {"headers": False, "body_limit": 1_048_576},
+    },
     "WebhookResponse": {
         "id": _WEBHOOK,
         "address": "orders@mail.example.com",
         "target_url": "https://example.com/hooks/mail",
         "active": True,
         "custom_headers": {"X-Tenant": "acme"},
+        "payload": {"text": True, "html": False, "headers": True, "attachments": "links"},
         "rate_limit": 600,
         "delivery_mode": "queued",
         "smtp_security_policy_id": _POLICY,

@@ -8,6 +8,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from pydantic import BaseModel
 
+from conduit.security.attachment_links import PATH
+from conduit_api.attachments import Attachments
 from conduit_api.body import BODY_LIMIT, BODY_TIMEOUT
 from conduit_api.context import Context
 from conduit_api.cors import CrossOrigin
@@ -33,6 +35,7 @@ def application(context: Context, operations: Sequence[Operation[Any]]) -> web.A
     for operation in operations:
         _add(app, operation.method, operation.path, _handler(context, operation))
     _add(app, "GET", "/api/v1/openapi.json", _constant(orjson.dumps(document(operations))))
+    _add(app, "GET", PATH, Attachments(context).handle)
     add_docs(app)
     add_mailed_links(app)
     _add_options(app)

@@ -17,6 +17,7 @@ from conduit.settings import (
     EgressSettings,
     Keys,
     Networks,
+    PayloadSettings,
     Port,
     Seconds,
     SecretSettings,
@@ -50,13 +51,6 @@ def _mail_from(text: str) -> str:
     except AddressError:
         raise ValueError(mistake) from None
     return text
-
-
-def _public_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("this is not an http or https URL")
-    return text.rstrip("/")
 
 
 def _web_origin(text: str) -> str:
@@ -118,6 +112,11 @@ class ThrottleSettings(ServiceSettings):
     api_resets_per_account: Count = Field(
         default=12, description="Password resets asked for with one e-mail address in the window."
     )
+    api_downloads_per_address: Count = Field(
+        default=1200,
+        description="Downloads of attachments by their links, good or bad ones, from one client "
+        "address in the window.",
+    )
     api_simulations_per_account: Count = Field(
         default=60, description="Simulated calls of one account's webhooks in the window."
     )
@@ -139,14 +138,16 @@ class MailSettings(ConduitSettings):
     mail_from: Annotated[str, AfterValidator(_mail_from)] = Field(
         default="Conduit <conduit@localhost>", description="Sender of these mails."
     )
-    public_url: Annotated[str, AfterValidator(_public_url)] = Field(
-        default="http://127.0.0.1:8080",
-        description="URL under which users reach Conduit, for the links in these mails.",
-    )
 
 
 class ApiSettings(
-    ThrottleSettings, MailSettings, BusSettings, StoreSettings, SecretSettings, EgressSettings
+    ThrottleSettings,
+    MailSettings,
+    BusSettings,
+    StoreSettings,
+    SecretSettings,
+    EgressSettings,
+    PayloadSettings,
 ):
     """Everything that the API service reads from its environment."""
 

@@ -84,6 +84,7 @@ class Throttles:
     reset: Attempts
     noted: Throttle
     simulation: Throttle
+    download: Throttle
 
     @classmethod
     def configured(cls, settings: ThrottleSettings) -> "Throttles":
@@ -103,4 +104,5 @@ class Throttles:
             reset=attempts(settings.api_resets_per_address, settings.api_resets_per_account),
             noted=Throttle(_NOTED, settings.api_throttle_window),
             simulation=Throttle(settings.api_simulations_per_account, settings.api_throttle_window),
+            download=Throttle(settings.api_downloads_per_address, settings.api_throttle_window),
         )

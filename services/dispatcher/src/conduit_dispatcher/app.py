@@ -10,6 +10,7 @@ from conduit.bus.publisher import Publisher
 from conduit.bus.rpc import RpcServer, answering
 from conduit.bus.topology import DELIVERIES, DELIVERIES_SYNC, WEBHOOKS_SIMULATE
 from conduit.dns.resolvers import host_resolver
+from conduit.security.attachment_links import AttachmentLinks
 from conduit.security.secrets import SecretBox
 from conduit.service import Lifecycle
 from conduit.store.cached import Cached
@@ -24,6 +25,7 @@ from conduit.telemetry.health import Health, serve_health
 from conduit.webhook.egress import Egress
 from conduit_dispatcher.calls import CallBuilder
 from conduit_dispatcher.deliver import Deliverer
+from conduit_dispatcher.links import LinkMaker
 from conduit_dispatcher.pacing import Pacer
 from conduit_dispatcher.recorder import Recorder
 from conduit_dispatcher.retry import RetrySchedule
@@ -109,12 +111,19 @@ def _deliverer(
     cached = Cached(
         webhooks.of_id, seconds=settings.dispatcher_webhook_cache, size=_CACHED_WEBHOOKS
     )
+    calls = CallBuilder(
+        SecretBox(settings.encryption_keys),
+        attachment_limit=settings.webhook_attachment_limit,
+        body_limit=settings.webhook_body_limit,
+    )
+    signer = AttachmentLinks(settings.encryption_keys, settings.public_url)
     return Deliverer(
         webhook_of=cached.get,
         webhooks=webhooks,
         messages=messages,
         pacer=Pacer(Slots(store)),
-        calls=CallBuilder(SecretBox(settings.encryption_keys), settings.webhook_attachment_limit),
+        calls=calls,
+        links=LinkMaker(signer, messages, settings.message_retention),
         sender=sender,
         recorder=recorder,
         schedule=RetrySchedule.of_seconds(settings.retry_delays, settings.retry_jitter),

@@ -1,8 +1,11 @@
 """The call that a webhook gets for a mail: its body, and its signed headers."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from conduit.events import MailAccepted
 from conduit.mail.parse import ParsedMail, parse
@@ -10,6 +13,7 @@ from conduit.model.record import utc_now
 from conduit.model.webhook import Webhook
 from conduit.security.secrets import SecretBox
 from conduit.webhook import payload
+from conduit.webhook.attachments import Links
 from conduit.webhook.shape import shaped
 from conduit.webhook.signature import sign
 
@@ -34,19 +38,30 @@ async def read(raw: bytes) -> ParsedMail:
 
 
 class CallBuilder:
-    """Builds calls; it alone opens the secrets of webhooks."""
+    """Builds calls; it alone opens the secrets of webhooks.
 
-    def __init__(self, box: SecretBox, attachment_limit: int) -> None:
+    Both limits are in octets, and of any webhook's call; its own may be lower.
+    """
+
+    def __init__(self, box: SecretBox, *, attachment_limit: int, body_limit: int) -> None:
         self._box = box
         self._attachment_limit = attachment_limit
+        self._body_limit = body_limit
         self._shapers = ThreadPoolExecutor(_SHAPERS, thread_name_prefix="template")
 
-    async def build(self, mail: ParsedMail, event: MailAccepted, webhook: Webhook) -> Call:
+    async def build(
+        self,
+        mail: ParsedMail,
+        event: MailAccepted,
+        webhook: Webhook,
+        links: Links | str = payload.NO_LINKS,
+    ) -> Call:
         """Return the call for one mail; the signature carries the present time.
 
-        Raise ShapeError when the webhook's template makes no JSON of this mail.
+        `links` are to the mail's attachments, for a webhook that asks for them. Raise ShapeError
+        when the webhook's template makes no JSON of this mail, or too much of it.
         """
-        body, now = await self._body(mail, event, webhook.payload_template), utc_now()
+        body, now = await self._body(mail, event, webhook, links), utc_now()
         secrets = [self._box.open(secret, webhook.id) for secret in webhook.signing_secrets(now)]
         custom = {
             name: self._box.open(value, webhook.id)
@@ -55,16 +70,39 @@ class CallBuilder:
         signature = sign(body, secrets, event.delivery_id, int(now.timestamp()))
         return Call(body, {**custom, "Content-Type": "application/json", **signature})
 
-    async def _body(self, mail: ParsedMail, event: MailAccepted, template: str | None) -> bytes:
-        if template is not None:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._shapers, self._shaped, template, mail, event)
-        if event.size < _LARGE:
-            return payload.build(mail, event, attachment_limit=self._attachment_limit)
-        return await asyncio.to_thread(
-            payload.build, mail, event, attachment_limit=self._attachment_limit
+    async def _body(
+        self, mail: ParsedMail, event: MailAccepted, webhook: Webhook, links: Links | str
+    ) -> bytes:
+        options = webhook.payload
+        attachment_limit = _lower(options.attachment_limit, self._attachment_limit)
+        body_limit = _lower(options.body_limit, self._body_limit)
+        if webhook.payload_template is not None:
+            fields = partial(
+                payload.fields,
+                mail,
+                event,
+                attachment_limit=attachment_limit,
+                options=options,
+                links=links,
+            )
+            return await asyncio.get_running_loop().run_in_executor(
+                self._shapers, _shaped, webhook.payload_template, fields, body_limit
+            )
+        build = partial(
+            payload.build,
+            mail,
+            event,
+            attachment_limit=attachment_limit,
+            body_limit=body_limit,
+            options=options,
+            links=links,
         )
+        return build() if event.size < _LARGE else await asyncio.to_thread(build)
 
-    def _shaped(self, template: str, mail: ParsedMail, event: MailAccepted) -> bytes:
-        fields = payload.fields(mail, event, attachment_limit=self._attachment_limit)
-        return shaped(template, fields)
+
+def _shaped(template: str, fields: Callable[[], Mapping[str, Any]], limit: int) -> bytes:
+    return shaped(template, fields(), limit)
+
+
+def _lower(limit: int | None, most: int) -> int:
+    return most if limit is None or limit > most else limit

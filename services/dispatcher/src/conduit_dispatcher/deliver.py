@@ -25,12 +25,16 @@ from conduit.mail.parse import ParsedMail
 from conduit.model.delivery import Attempt, Delivery, DeliveryState, Result
 from conduit.model.ids import Prefix, new_id
 from conduit.model.message import Message
+from conduit.model.payload_options import AttachmentMode
 from conduit.model.record import utc_now
 from conduit.model.webhook import DeliveryMode, Webhook
 from conduit.telemetry.metrics import LATENCY_BUCKETS
+from conduit.webhook.attachments import Links
+from conduit.webhook.payload import NO_LINKS
 from conduit.webhook.shape import ShapeError
 from conduit_dispatcher.answers import Answer, not_called, told
 from conduit_dispatcher.calls import Call, CallBuilder, read
+from conduit_dispatcher.links import LinkMaker
 from conduit_dispatcher.overrides import NOTHING_SAID
 from conduit_dispatcher.pacing import Pacer
 from conduit_dispatcher.recorder import Recorder
@@ -82,6 +86,7 @@ class Deliverer:
     messages: Messages
     pacer: Pacer
     calls: CallBuilder
+    links: LinkMaker
     sender: Sender
     recorder: Recorder
     schedule: RetrySchedule
@@ -138,12 +143,16 @@ class Deliverer:
         """
         mail = await self._mail(event, needed=utc_now() + self.schedule.longest_wait)
         made = await self._made_before(event) if redelivered else None
-        answer = _answer_of(made) if made else await self._called(event, webhook, mail, until)
+        links = NO_LINKS if made else await self._links(event, webhook, mail, until)
+        answer = (
+            _answer_of(made) if made else await self._called(event, webhook, mail, links, until)
+        )
         step = self._step(event, answer)
         attempt = made or _attempt(event, mail, answer)
         # What was made is recorded again too: the crash may have come between two of the writes.
         delivery = _delivery(event, webhook, mail, step.state, _next_at(step))
-        await self.recorder.record(delivery, attempt, _to_keep(event))
+        kept = isinstance(links, Links)
+        await self.recorder.record(delivery, attempt, None if kept else _to_keep(event))
         if made is None:
             _tell(attempt, delivery)
         if isinstance(step, GiveUp) and step.switch_off:
@@ -161,8 +170,26 @@ class Deliverer:
     async def _made_before(self, event: MailAccepted) -> Attempt | None:
         return await self.recorder.recorded(event.delivery_id, event.attempt)
 
-    async def _called(
+    async def _links(
         self, event: MailAccepted, webhook: Webhook, mail: ParsedMail | None, until: float | None
+    ) -> Links | str:
+        """Return links to the mail's attachments where the call is to have them."""
+        wanted = webhook.active and webhook.payload.attachments is AttachmentMode.LINKS
+        if not wanted or mail is None or not mail.attachments:
+            return NO_LINKS
+        try:
+            async with asyncio.timeout_at(until):
+                return await self.links.links_to(event, utc_now())
+        except TimeoutError:
+            return _TOO_LATE  # there will be no call
+
+    async def _called(
+        self,
+        event: MailAccepted,
+        webhook: Webhook,
+        mail: ParsedMail | None,
+        links: Links | str,
+        until: float | None,
     ) -> Answer:
         if not webhook.active:
             return not_called("the webhook is switched off")
@@ -170,7 +197,7 @@ class Deliverer:
             return not_called("the mail is not kept any more")
         try:
             async with asyncio.timeout_at(until):
-                call = await self.calls.build(mail, event, webhook)
+                call = await self.calls.build(mail, event, webhook, links)
         except ShapeError as error:
             return not_called(f"payload_template: {error}")
         except TimeoutError:

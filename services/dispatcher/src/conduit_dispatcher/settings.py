@@ -9,6 +9,7 @@ from conduit.settings import (
     Delays,
     DnsSettings,
     EgressSettings,
+    PayloadSettings,
     Port,
     Seconds,
     SecretSettings,
@@ -18,7 +19,13 @@ from conduit.settings import (
 
 
 class DispatcherSettings(
-    ServiceSettings, BusSettings, StoreSettings, SecretSettings, DnsSettings, EgressSettings
+    ServiceSettings,
+    BusSettings,
+    StoreSettings,
+    SecretSettings,
+    DnsSettings,
+    EgressSettings,
+    PayloadSettings,
 ):
     """How webhooks are called, and how often."""
 
@@ -42,11 +49,6 @@ class DispatcherSettings(
     )
     webhook_connect_timeout: Seconds = Field(
         default=5, description="Seconds that connecting to an endpoint may take."
-    )
-    webhook_attachment_limit: Annotated[int, Field(ge=0)] = Field(
-        default=10 * 1024 * 1024,
-        description="Octets of attachments that are put into one webhook call; what is beyond "
-        "is described without its content.",
     )
     retry_delays: Delays = Field(
         default=(10, 60, 300, 900, 3_600, 10_800, 21_600, 43_200, 86_400),

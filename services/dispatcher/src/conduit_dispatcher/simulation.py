@@ -24,6 +24,7 @@ from conduit_dispatcher.sender import Sender
 log = logging.getLogger(__name__)
 
 _GONE = "the webhook does not exist any more"
+_NO_LINKS = "there is no link, for a simulated mail is not kept"
 
 
 class AttemptLog(Protocol):
@@ -64,7 +65,8 @@ class Simulator:
 
     async def _called(self, mail: MailAccepted, webhook: Webhook, timeout: float) -> Answer:
         try:
-            call = await self._calls.build(await read(mail.raw or b""), mail, webhook)
+            parsed = await read(mail.raw or b"")
+            call = await self._calls.build(parsed, mail, webhook, _NO_LINKS)
         except ShapeError as error:
             return not_called(f"payload_template: {error}")
         return await self._sender.post(webhook.target_url, call.body, call.headers, within=timeout)

@@ -1,5 +1,6 @@
 """The fields of a mail's header that have a meaning of their own, and all the others."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -13,6 +14,15 @@ from conduit.mail.words import text_of
 
 _ELSEWHERE = frozenset(
     [b"message-id", b"from", b"to", b"subject", b"date", b"content-type", b"mime-version"]
+)
+
+_PREFIX = 40  # characters of a subject in which its prefix must be complete
+_OF_REPLIES = frozenset([b"in-reply-to", b"references"])  # RFC 5322 §3.6.4
+# What programs put before the subject, each in its language.
+_REPLY = re.compile(
+    r"\s*(?:re|aw|antw|antwort|sv|vs|rv|rif|ré|odp|res|ynt|atb|回复|答复|回覆|返信)"
+    r"(?:\[\d{1,3}\])?\s?[:：]",
+    re.IGNORECASE,
 )
 
 
@@ -37,6 +47,12 @@ class Header:
         """The subject, decoded."""
         value = self._first(b"subject")
         return None if value is None else text_of(value, self._notes)
+
+    def is_reply(self, subject: str | None) -> bool:
+        """Whether the mail answers another one; some programs say so in the subject only."""
+        if not self._values.keys().isdisjoint(_OF_REPLIES):
+            return True
+        return subject is not None and _REPLY.match(subject[:_PREFIX]) is not None
 
     def date(self) -> datetime | None:
         """When the mail was written, if it says so."""

@@ -22,9 +22,10 @@ def parse(raw: bytes) -> ParsedMail:
     header = Header(section.fields, notes)
     body = Body(raw, notes)
     body.read(section, len(raw))
+    message_id, subject = header.message_id(), header.subject()
     return ParsedMail(
-        message_id=header.message_id(),
-        subject=header.subject(),
+        message_id=message_id,
+        subject=subject,
         date=header.date(),
         from_=header.author(),
         to=header.mailboxes(b"to"),
@@ -35,4 +36,5 @@ def parse(raw: bytes) -> ParsedMail:
         html=body.html,
         attachments=tuple(body.attachments),
         notes=notes.all(),
+        is_reply=header.is_reply(subject),
     )

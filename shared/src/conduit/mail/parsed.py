@@ -41,7 +41,8 @@ class ParsedMail:
     `message_id` is the header's value with its angle brackets. `date` is in UTC. `headers` has the
     decoded values of all fields that have no place of their own here, by the name as it was first
     written. `text` and `html` have `\\n` as line ends and are None when there is no such part, or
-    only an empty one. `notes` tell what was left out or guessed, and why.
+    only an empty one. `notes` tell what was left out or guessed, and why. `is_reply` tells whether
+    the mail says that it answers another one.
     """
 
     message_id: str | None
@@ -56,3 +57,4 @@ class ParsedMail:
     html: str | None
     attachments: tuple[Attachment, ...]
     notes: tuple[str, ...]
+    is_reply: bool = False

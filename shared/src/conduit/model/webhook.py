@@ -8,6 +8,7 @@ from typing import NewType
 from pydantic import Field
 
 from conduit.model.ids import ulid_of
+from conduit.model.payload_options import EVERYTHING, PayloadOptions
 from conduit.model.record import Record
 
 Sealed = NewType("Sealed", str)
@@ -34,7 +35,7 @@ class Webhook(Record):
     `rate_limit` is in mails a minute, 0 for none. The values of `custom_headers` are sealed, since
     most of them are credentials. `previous_secret` is what a rotation replaced; calls are signed
     with it too before `previous_secret_until`. Without a `payload_template` the body is Conduit's
-    own JSON.
+    own JSON; `payload` says what either has of a mail.
     """
 
     account_id: str
@@ -45,6 +46,7 @@ class Webhook(Record):
     custom_headers: Mapping[str, Sealed] = Field(default_factory=dict)
     rate_limit: int = 0
     payload_template: str | None = None
+    payload: PayloadOptions = EVERYTHING
     smtp_security_policy_id: str | None = None
     delivery_mode: DeliveryMode = DeliveryMode.QUEUED
     previous_secret: Sealed | None = None

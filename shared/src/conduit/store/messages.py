@@ -73,13 +73,20 @@ class Messages:
     async def hold(self, message_ids: Collection[str], until: datetime) -> set[str]:
         """Keep mails that are needed by reference at this moment; return those that are kept.
 
+        They stay for a while beyond `until`, see UNDER_WAY.
+        """
+        return await self.extend(message_ids, until + UNDER_WAY)
+
+    async def extend(self, message_ids: Collection[str], until: datetime) -> set[str]:
+        """Keep mails that are there up to this moment at least; return those that are kept.
+
         Only a date is written, in place of whole documents with all of their octets.
         """
-        kept, expires_at = await self.kept(message_ids), until + UNDER_WAY
+        kept = await self.kept(message_ids)
         with translated():
             await self._collection.update_many(
-                {"_id": {"$in": _chunk_ids(kept)}, "expires_at": {"$lt": expires_at}},
-                {"$set": {"expires_at": expires_at}},
+                {"_id": {"$in": _chunk_ids(kept)}, "expires_at": {"$lt": until}},
+                {"$set": {"expires_at": until}},
             )
         return set(kept)
 

@@ -24,37 +24,75 @@ Present when the mail has it:
     subject         decoded
     date            RFC 3339, UTC
     text, html      all parts that are meant to be read, line ends as `\\n`
+    stripped_text   of a mail that answers another one: its text without what is quoted and without
+                    a signature, empty when nothing is left; as good as programs and people mark it
     headers         name to list of values, decoded, without those that stand elsewhere:
                     Message-Id, From, To, Subject, Date, Content-Type, Mime-Version
     header_from     {name, address}
     header_to, cc, reply_to
                     lists of {name, address}
     attachments     list of {filename, content_type, size, content_id, inline, content}, content
-                    in base64, or left out with the `reason` in its place
+                    in base64; where the webhook asks for links, {url, url_expires_at} in place of
+                    it; left out, the `reason` is in its place
     notes           what was left out of the above or guessed, and why
+
+A webhook's payload options may leave out `text` (with `stripped_text`), `html`, `headers` and the
+contents of attachments, which is not told in `notes`. What `body_limit` leaves out is.
 """
 
-from binascii import b2a_base64
-from collections.abc import Iterable, Iterator
 from typing import Any
 
-import orjson
-
 from conduit.events import MailAccepted
-from conduit.mail.parse import Attachment, Mailbox, ParsedMail
+from conduit.mail.parse import Mailbox, ParsedMail
+from conduit.mail.reply import MAX_TEXT, new_words
 from conduit.model.authentication import Arc, AuthResults, Dkim, Dmarc, Spf
+from conduit.model.payload_options import EVERYTHING, PayloadOptions
+from conduit.webhook.attachments import Links, attachments
+from conduit.webhook.body_limit import encoded, fitted
 
 _Json = dict[str, Any]
 
-
-def build(mail: ParsedMail, event: MailAccepted, *, attachment_limit: int) -> bytes:
-    """Return the JSON of a mail, with attachments of `attachment_limit` octets in all at most."""
-    made = fields(mail, event, attachment_limit=attachment_limit)
-    return orjson.dumps(made, option=orjson.OPT_UTC_Z)
+NO_LINKS = "there are no links to the attachments of this mail"
+_TOO_LONG = f"stripped_text was left out, for the text has more than {MAX_TEXT} characters"
 
 
-def fields(mail: ParsedMail, event: MailAccepted, *, attachment_limit: int) -> _Json:
-    """Return what `build` writes as JSON."""
+def build(
+    mail: ParsedMail,
+    event: MailAccepted,
+    *,
+    attachment_limit: int,
+    body_limit: int | None = None,
+    options: PayloadOptions = EVERYTHING,
+    links: Links | str = NO_LINKS,
+) -> bytes:
+    """Return the JSON of a mail, in `body_limit` octets at most; for the rest see `fields`."""
+    made = fields(mail, event, attachment_limit=attachment_limit, options=options, links=links)
+    body = encoded(made)
+    if body_limit is None or len(body) <= body_limit:
+        return body
+    return fitted(made, body_limit)
+
+
+def fields(
+    mail: ParsedMail,
+    event: MailAccepted,
+    *,
+    attachment_limit: int,
+    options: PayloadOptions = EVERYTHING,
+    links: Links | str = NO_LINKS,
+) -> _Json:
+    """Return what `build` writes as JSON, with what the options leave of it.
+
+    Contents of attachments take `attachment_limit` octets in all at most. `links` are for a webhook
+    that asks for them, or the text says why there are none.
+    """
+    text, notes = (mail.text if options.text else None), mail.notes
+    stripped = None
+    if mail.is_reply and text is not None:
+        if len(text) <= MAX_TEXT:
+            stripped = new_words(text)
+        else:
+            notes = (*notes, _TOO_LONG)
     return {
         "message_id": mail.message_id or _made_message_id(event),
         "from": event.envelope.mail_from,
@@ -69,15 +107,18 @@ def fields(mail: ParsedMail, event: MailAccepted, *, attachment_limit: int) -> _
                 "authentication": event.authentication and authentication(event.authentication),
                 "subject": mail.subject,
                 "date": mail.date,
-                "text": mail.text,
-                "html": mail.html,
-                "headers": mail.headers,
+                "text": text,
+                "stripped_text": stripped,
+                "html": mail.html if options.html else None,
+                "headers": mail.headers if options.headers else None,
                 "header_from": mail.from_ and _mailbox(mail.from_),
                 "header_to": [_mailbox(mailbox) for mailbox in mail.to],
                 "cc": [_mailbox(mailbox) for mailbox in mail.cc],
                 "reply_to": [_mailbox(mailbox) for mailbox in mail.reply_to],
-                "attachments": list(_attachments(mail.attachments, attachment_limit)),
-                "notes": mail.notes,
+                "attachments": attachments(
+                    mail.attachments, options.attachments, limit=attachment_limit, links=links
+                ),
+                "notes": notes,
             }
         ),
     }
@@ -125,29 +166,3 @@ def _told(known: _Json) -> _Json:
 
 def _mailbox(mailbox: Mailbox) -> _Json:
     return {"name": mailbox.name, "address": mailbox.address}
-
-
-def _attachments(attachments: Iterable[Attachment], limit: int) -> Iterator[_Json]:
-    """Yield each attachment, its content for as long as the sum stays within the limit."""
-    left = limit
-    for attachment in attachments:
-        fields = _present(
-            {
-                "filename": attachment.filename,
-                "content_type": attachment.content_type,
-                "size": attachment.size,
-                "content_id": attachment.content_id,
-                "inline": attachment.inline,
-            }
-        )
-        if attachment.size > left:
-            reason = f"the attachments of one call are limited to {limit} octets"
-            yield {**fields, "reason": reason}
-            continue
-        left -= attachment.size
-        yield {**fields, "content": _base64(attachment.content)}
-
-
-def _base64(content: bytes) -> orjson.Fragment:
-    """Return octets as a JSON string, which orjson takes over without looking through it."""
-    return orjson.Fragment(b'"%b"' % b2a_base64(content, newline=False))

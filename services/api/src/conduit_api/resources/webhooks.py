@@ -13,6 +13,7 @@ from conduit.errors import DuplicateKey, VersionConflict
 from conduit.mail.address import AddressError, parse_address
 from conduit.model.audit import Action
 from conduit.model.ids import Prefix, is_id, new_id
+from conduit.model.payload_options import EVERYTHING
 from conduit.model.record import utc_now
 from conduit.model.webhook import (
     ROTATION_OVERLAP,
@@ -30,6 +31,7 @@ from conduit_api.custom_headers import check_custom_headers
 from conduit_api.errors import Conflict, NotFound, ServiceUnavailable, Unprocessable
 from conduit_api.fields import NoInput, Omittable, Request, Response
 from conduit_api.operation import AccountCall, Answer, I
+from conduit_api.payload_fields import PayloadRequest, PayloadResponse, check_payload
 from conduit_api.payload_template import check_payload_template
 from conduit_api.target_url import check_target_url
 
@@ -72,6 +74,7 @@ class UpdateWebhookRequest(Request):
     active: Omittable[bool] = Field(default=None, json_schema_extra={"default": True})
     custom_headers: Omittable[dict[str, str]] = None
     payload_template: Omittable[Template] = None
+    payload: Omittable[PayloadRequest] = None
     rate_limit: Omittable[RateLimit] = None
     delivery_mode: Omittable[Mode] = None
     smtp_security_policy_id: Omittable[str] = None
@@ -87,6 +90,7 @@ class CreateWebhookRequest(Request):
     active: bool = True
     custom_headers: Omittable[dict[str, str]] = None
     payload_template: Omittable[Template] = None
+    payload: Omittable[PayloadRequest] = None
     rate_limit: RateLimit = 0
     delivery_mode: Mode = "queued"
     smtp_security_policy_id: Omittable[str] = None
@@ -102,6 +106,7 @@ class WebhookResponse(Response):
     active: bool
     custom_headers: dict[str, str]
     payload_template: Template | None = None
+    payload: PayloadResponse
     rate_limit: Annotated[int, Field(ge=0, description="Max emails per minute; 0 = disabled")]
     delivery_mode: Mode = "queued"
     smtp_security_policy_id: str | None = None
@@ -121,6 +126,7 @@ class WebhookResponse(Response):
                 name: box.open(value, webhook.id) for name, value in webhook.custom_headers.items()
             },
             payload_template=webhook.payload_template,
+            payload=PayloadResponse.of(webhook.payload),
             rate_limit=webhook.rate_limit,
             delivery_mode=webhook.delivery_mode.value,
             smtp_security_policy_id=webhook.smtp_security_policy_id,
@@ -150,6 +156,7 @@ async def create(call: AccountCall[CreateWebhookRequest]) -> Answer:
         rate_limit=wanted.rate_limit,
         delivery_mode=DeliveryMode(wanted.delivery_mode),
         payload_template=wanted.payload_template or None,
+        payload=wanted.payload.applied_to(EVERYTHING) if wanted.payload else EVERYTHING,
         smtp_security_policy_id=await _policy(call, wanted.smtp_security_policy_id),
     )
     await _at_address(context, webhook, context.webhooks.insert)
@@ -239,6 +246,8 @@ async def _check(wanted: CreateWebhookRequest | UpdateWebhookRequest, context: C
             "contradictory_fields",
             "clear_security_policy: A policy can be detached or attached, not both at once.",
         )
+    if wanted.payload is not None:
+        check_payload(wanted.payload, settings)
     if wanted.payload_template:
         await check_payload_template(wanted.payload_template)
 
@@ -270,6 +279,8 @@ async def _changes(call: AccountCall[UpdateWebhookRequest], webhook: Webhook) ->
         changes["custom_headers"] = _sealed(box, wanted.custom_headers, webhook.id)
     if wanted.payload_template is not None:
         changes["payload_template"] = wanted.payload_template or None
+    if wanted.payload is not None:
+        changes["payload"] = wanted.payload.applied_to(webhook.payload)
     if wanted.delivery_mode is not None:
         changes["delivery_mode"] = DeliveryMode(wanted.delivery_mode)
     if wanted.clear_security_policy:

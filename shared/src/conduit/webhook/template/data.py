@@ -24,7 +24,9 @@ _AUTHENTICATION: Mapping[str, Mapping[str, object]] = {
     "arc": {"result": "", "domain": "", "instances": 0, "reason": ""},
 }
 _SIGNATURE = {"result": "", "domain": "", "selector": "", "algorithm": "", "reason": ""}
-_ATTACHMENT = {"filename": "", "content_id": "", "content": "", "reason": ""}
+_ATTACHMENT = dict.fromkeys(
+    ("filename", "content_id", "content", "url", "url_expires_at", "reason"), ""
+)
 
 
 def template_data(payload: Mapping[str, Any]) -> Mapping[str, object]:
@@ -38,7 +40,7 @@ def template_data(payload: Mapping[str, Any]) -> Mapping[str, object]:
 
 
 def _zero() -> dict[str, object]:
-    texts = dict.fromkeys(("subject", "date", "text", "html", "tag"), "")
+    texts = dict.fromkeys(("subject", "date", "text", "stripped_text", "html", "tag"), "")
     lists = dict.fromkeys(("header_to", "cc", "reply_to", "attachments", "notes"), ())
     return {
         **texts,
