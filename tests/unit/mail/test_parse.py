@@ -1,5 +1,6 @@
 """What is made of mails, one file under tests/data/mails for each kind."""
 
+from binascii import b2a_uu
 from datetime import UTC, datetime
 from email import policy
 from email.message import EmailMessage
@@ -73,7 +74,7 @@ def test_encoded_subject_name_and_file_name_are_decoded() -> None:
         ),
     )
     assert mail.attachments[0].size == 19
-    assert mail.notes == ()
+    assert mail.notes == ("what follows the end of a multipart body was left out",)
 
 
 def test_a_mail_that_is_one_attachment_has_no_text() -> None:
@@ -286,10 +287,48 @@ def test_an_invalid_content_type_means_text(content_type: str) -> None:
     assert parse(f"Content-Type: {content_type}\r\n\r\nbody".encode()).text == "body"
 
 
+@pytest.mark.parametrize(
+    ("content_type", "meant"),
+    [
+        ("image/png name=a.png", "image/png"),
+        ("IMAGE / PNG; name=a.png", "image/png"),
+        ("image/png, name=a.png", "image/png"),
+    ],
+)
+def test_a_content_type_without_semicolon_still_counts(content_type: str, meant: str) -> None:
+    mail = parse(f"Content-Type: {content_type}\r\n\r\nx".encode())
+    assert [file.content_type for file in mail.attachments] == [meant]
+    assert len(mail.notes) == 1
+
+
+def test_an_uuencoded_file_is_decoded() -> None:
+    field = b"Content-Type: application/pdf\r\nContent-Transfer-Encoding: x-uuencode\r\n\r\n"
+    content = bytes(range(256)) * 3
+    lines = [b2a_uu(content[start : start + 45]) for start in range(0, len(content), 45)]
+    mail = parse(field + b"note\r\nbegin 644 a.pdf\r\n" + b"".join(lines) + b"`\r\nend\r\nrest")
+    assert [file.content for file in mail.attachments] == [content]
+    assert mail.notes == ()
+
+
+def test_a_comma_between_two_mailboxes_may_be_missing() -> None:
+    mail = parse(b'To: Ann <ann@example.com> "Bob" (b) <bob@example.org>, c@d.e\r\n\r\n')
+    assert mail.to == (
+        Mailbox("Ann", "ann@example.com"),
+        Mailbox("Bob", "bob@example.org"),
+        Mailbox("", "c@d.e"),
+    )
+
+
+def test_what_a_multipart_without_parts_says_is_text() -> None:
+    mail = parse(b"Content-Type: multipart/mixed; boundary=b\r\n\r\nHello\r\n--b--\r\n")
+    assert mail.text == "Hello\n--b--\n"
+    assert mail.notes == ("a multipart body without parts was taken as text",)
+
+
 def test_an_unknown_transfer_encoding_is_left_as_it_is() -> None:
-    mail = parse(b"Content-Transfer-Encoding: x-uue\r\n\r\nM86")
+    mail = parse(b"Content-Transfer-Encoding: x-gzip\r\n\r\nM86")
     assert mail.text == "M86"
-    assert mail.notes == ("transfer encoding 'x-uue' is not known, left as it is",)
+    assert mail.notes == ("transfer encoding 'x-gzip' is not known, left as it is",)
 
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1)

@@ -8,6 +8,7 @@ from conduit.mail.fields import MAX_FIELDS, MAX_SECTION, OWN_FIELDS
 from conduit.mail.mailboxes import MAX_MAILBOXES
 from conduit.mail.notes import MAX_NOTES
 from conduit.mail.parse import ParsedMail, parse
+from conduit.mail.transfer import MAX_UU_LINES
 
 MIXED = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
 BEYOND_FIELDS = "header fields beyond the limits were left out"
@@ -166,3 +167,24 @@ def test_every_charset_reads_any_octets(charset: str) -> None:
         assert text
         text.encode()
         assert "\0" not in text
+
+
+def test_uuencoded_lines_are_counted() -> None:
+    field = b"Content-Type: a/b\r\nContent-Transfer-Encoding: x-uuencode\r\n\r\n"
+    mail = parse(field + b"begin 644 a\r\n" + b"!\r\n" * (MAX_UU_LINES + 9) + b"end\r\n")
+    [file] = mail.attachments
+    assert file.size == MAX_UU_LINES
+    told = "uuencoded data that is broken or cut off was decoded as far as possible"
+    assert mail.notes == (told,)
+
+
+@pytest.mark.parametrize("text", [b"=" * 1_000_000, b"= \t" * 300_000, b"=" + b" " * 1_000_000])
+def test_quoted_printable_without_measure(text: bytes) -> None:
+    field = b"Content-Transfer-Encoding: quoted-printable\r\n\r\n"
+    assert len(parse(field + text + b"x").text or "") <= len(text) + 1
+
+
+def test_what_is_not_quite_base64_is_read_once() -> None:
+    field = b"Content-Transfer-Encoding: base64\r\n\r\n"
+    text = b"a" + b" " * 1_000_000 + b"b c"
+    assert parse(field + text).text == text.decode()

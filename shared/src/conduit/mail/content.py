@@ -18,7 +18,10 @@ MAX_NESTING = 20  # what mail programs make stays below 6
 MAX_TEXT = 5 << 20  # octets of text and HTML together; what is larger is passed on as a file
 MAX_NAME = 255  # characters of a file name, the limit of common file systems
 
-_MEDIA_TYPE = re.compile(r"[!#-'*+\-.0-9^-~]+/[!#-'*+\-.0-9^-~]+")
+_WORD = r"[!#-'*+\-.0-9^-~]++"
+_MEDIA_TYPE = re.compile(rf"{_WORD}/{_WORD}")
+_BEGINNING = re.compile(rf"({_WORD}) ?/ ?({_WORD})(?![^\s,])")  # of what lacks a semicolon
+_DIRECTORIES = frozenset(["", ".", ".."])
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ class Body:
             media_type=self._media_type(content_type, disposition, default),
             content_type=content_type,
             disposition=disposition,
-            encoding=encoding.partition("(")[0].strip().rstrip(";").lower(),
+            encoding=encoding.partition("(")[0].strip(' ;"').lower(),
             content_id=content_id.removeprefix("<").removesuffix(">") or None,
             filename=self._filename(content_type, disposition),
         )
@@ -91,6 +94,9 @@ class Body:
             return media_type
         if media_type:
             self._notes.add(f"content type {media_type[:40]!a} is not valid")
+        meant = _BEGINNING.match(media_type)
+        if meant is not None:
+            return f"{meant[1]}/{meant[2]}"
         return "application/octet-stream" if disposition.value == "attachment" else default
 
     def _filename(self, content_type: Parametrised, disposition: Parametrised) -> str | None:
@@ -99,7 +105,8 @@ class Body:
             return None
         decoded = text_of(name.encode(), self._notes)
         # Directories are the sender's choice of where the receiver would write (RFC 2183 §2.3).
-        return re.split(r"[/\\]", decoded)[-1].strip()[:MAX_NAME] or None
+        name = re.split(r"[/\\]", decoded)[-1].strip()
+        return None if name in _DIRECTORIES else name[:MAX_NAME]
 
     def _collect(self, part: Part, parent: str, depth: int) -> None:
         if part.media_type.startswith("multipart/"):

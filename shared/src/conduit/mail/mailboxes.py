@@ -74,6 +74,7 @@ class _List:
         self._words: list[str] = []
         self._comments: list[str] = []
         self._address: str | None = None
+        self._named = 0  # how many of the words stand before the address
 
     def mailboxes(self) -> Iterator[Mailbox]:
         """Yield what stands between commas, semicolons and the names of groups."""
@@ -89,7 +90,9 @@ class _List:
                         yield mailbox
                     self._start_mailbox()
                 case "angle":
-                    self._address = match["angle"]
+                    if self._address is not None and (mailbox := self._mailbox_before_another()):
+                        yield mailbox
+                    self._address, self._named = match["angle"], len(self._words)
                 case "quoted":
                     self._words.append(match[0] if self._in_address(match) else _quoted(match))
                 case _:
@@ -112,6 +115,14 @@ class _List:
         else:
             self._comments.append(_unescaped(self._text[start : end - 1]))
         return end
+
+    def _mailbox_before_another(self) -> Mailbox | None:
+        """End a mailbox that no comma ends; the words after its address name the next one."""
+        words, self._words = self._words[self._named :], self._words[: self._named]
+        mailbox = self._mailbox()
+        self._start_mailbox()
+        self._words = words
+        return mailbox
 
     def _mailbox(self) -> Mailbox | None:
         words = "".join(self._words).strip()

@@ -1,11 +1,14 @@
 """Bodies of several parts, split at their boundary (RFC 2046 §5.1.1)."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 MAX_CANDIDATES = (
     2_000  # lines that begin as a delimiter; parts are fewer, and the rest is an attack
 )
+
+_NOT_BLANK = re.compile(rb"\S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,9 @@ def split(raw: bytes, start: int, end: int, boundary: bytes, limit: int) -> Spli
     problem: str | None = None
     part_start: int | None = None  # None: within what is not shown, such as the preamble
     ended = False
+    first, last = end, start  # where the first delimiter begins, and the last one ends
     for before, after, is_end in _delimiters(raw, start, end, b"\n--" + boundary):
+        first, last = min(first, before), after
         if part_start is not None:
             parts.append((part_start, max(part_start, before)))
         part_start = None if is_end else after
@@ -39,7 +44,16 @@ def split(raw: bytes, start: int, end: int, boundary: bytes, limit: int) -> Spli
         return Split(parts, "a multipart body has no end")
     if not ended:
         return Split(None, "a multipart body without its boundary was taken as text")
+    epilogue = _says_something(raw, last, end)
+    if not parts and (epilogue or _says_something(raw, start, first)):
+        return Split(None, "a multipart body without parts was taken as text")
+    if epilogue:
+        problem = problem or "what follows the end of a multipart body was left out"
     return Split(parts, problem)
+
+
+def _says_something(raw: bytes, start: int, end: int) -> bool:
+    return _NOT_BLANK.search(raw, start, end) is not None
 
 
 def _delimiters(

@@ -1,13 +1,25 @@
 """Content-Transfer-Encoding undone (RFC 2045 §6), also where it is broken."""
 
-from binascii import Error as Base64Error
-from binascii import a2b_base64, a2b_qp
+import re
+from binascii import Error as BrokenEncoding
+from binascii import a2b_base64, a2b_qp, a2b_uu
 from dataclasses import dataclass
 
 _NOT_IN_BASE64 = bytes(
     set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
 )
 _IDENTITY = frozenset(["", "7bit", "8bit", "binary"])
+_UUENCODE = frozenset(["x-uuencode", "uuencode", "x-uue", "uue"])
+
+MAX_UU_LINES = 20_000  # that are not of the usual length: few, unless they are made to cost time
+
+_WORDS = re.compile(rb"\S ++\S")
+_PADDED_SOFT_BREAK = re.compile(rb"=[ \t]++(?=\r?\n|\Z)")
+_UU_BEGIN = re.compile(rb"^begin [0-7]{3,4} [^\r\n]*+\r?\n", re.MULTILINE)
+_UU_LINES = re.compile(rb"((?:M[ -`]{60}\r?\n)++)|[^\r\n]++")  # all of usual length, or one
+_UU_TO_BASE64 = bytes.maketrans(
+    bytes(range(32, 97)), b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/A"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +37,56 @@ def undo(raw: bytes, start: int, end: int, encoding: str) -> Decoded:
         return _undo_base64(raw, start, end)
     octets = raw[start:end]
     if encoding == "quoted-printable":
-        return Decoded(a2b_qp(octets))
+        return Decoded(_undo_quoted_printable(octets))
+    if encoding in _UUENCODE:
+        return _undo_uuencode(octets)
     if encoding in _IDENTITY:
         return Decoded(octets)
     return Decoded(octets, f"transfer encoding {encoding[:40]!a} is not known, left as it is")
+
+
+def _undo_quoted_printable(octets: bytes) -> bytes:
+    if b"= " in octets or b"=\t" in octets:
+        # Blanks at the end of a line were added on the way (RFC 2045 §6.7).
+        octets = _PADDED_SOFT_BREAK.sub(b"=", octets)
+    return a2b_qp(octets)
+
+
+def _undo_uuencode(octets: bytes) -> Decoded:
+    """Decode the first file (POSIX, `uuencode`); what stands around it is its wrapping."""
+    begin = _UU_BEGIN.search(octets)
+    if begin is None:
+        return Decoded(octets, "uuencoded data without a beginning was left as it is")
+    decoded: list[bytes] = []
+    for lines in _UU_LINES.finditer(octets, begin.end()):
+        if lines[0] == b"end":
+            return Decoded(b"".join(decoded))
+        try:
+            decoded.append(_undo_full_lines(lines[1]) if lines[1] else _undo_line(lines[0]))
+        except BrokenEncoding:
+            break
+        if len(decoded) == MAX_UU_LINES:
+            break
+    problem = "uuencoded data that is broken or cut off was decoded as far as possible"
+    return Decoded(b"".join(decoded), problem)
+
+
+def _undo_full_lines(lines: bytes) -> bytes:
+    """Decode all lines of 45 octets at once, which takes a tenth of the time."""
+    digits = lines[1:].replace(b"\r", b"").replace(b"\nM", b"").rstrip(b"\n")
+    return a2b_base64(digits.translate(_UU_TO_BASE64))
+
+
+def _undo_line(line: bytes) -> bytes:
+    """Decode the octets that the first character counts; some encoders add a checksum."""
+    return a2b_uu(line[: 1 + (((line[0] - 32) & 63) + 2) // 3 * 4])
 
 
 def _undo_base64(raw: bytes, start: int, end: int) -> Decoded:
     view = memoryview(raw)[start:end]  # attachments are large: no copy before the decoding
     try:
         octets = a2b_base64(view)
-    except Base64Error:
+    except BrokenEncoding:
         return _undo_cut_base64(raw[start:end])
     data_end = raw.find(b"=", start, end)
     if data_end < 0:
@@ -55,7 +106,7 @@ def _undo_cut_base64(encoded: bytes) -> Decoded:
     return Decoded(
         a2b_base64(digits + b"=" * (-len(digits) % 4)),
         "base64 that is broken or cut off was decoded as far as possible",
-        garbled=not _is_mostly(digits, encoded),
+        garbled=not _is_mostly(digits, encoded) or _WORDS.search(encoded) is not None,
     )
 
 

@@ -26,7 +26,11 @@ _HEX_FLOAT = re.compile(
 )
 _HEX_WHOLE = re.compile(r"0[xX][^pP]")
 _OCTAL = re.compile(r"([+-]?)0([0-7_]+)")
-_COMPLEX = re.compile(r"(.[^+-]*(?:[eEpP][+-][0-9_]+)?)([+-].*)i")
+_PART = r"""(?:
+      0[xX][0-9a-fA-F_]*+(?:\.[0-9a-fA-F_]*+)?+(?:[pP][+-]?[0-9_]*+)?+
+    | [0-9_]*+(?:\.[0-9_]*+)?+(?:[eE][+-]?[0-9_]*+)?+
+    )"""
+_COMPLEX = re.compile(rf"([+-]?{_PART})([+-]{_PART})i", re.VERBOSE)
 _LONGEST = 1_000  # digits; Python refuses to read decimal numbers of more than 4,300
 
 
