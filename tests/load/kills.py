@@ -9,6 +9,7 @@ table, and exits with 1 when one of these promises is broken.
 
 import argparse
 import asyncio
+import os
 import random
 import sys
 import tempfile
@@ -21,7 +22,6 @@ from conduit_local.programs import ALL
 from conduit_local.receiver import Receiver
 from conduit_local.stack import Stack
 from tests.support.disturbances import Disturbance, Report, kill, mail_flows
-from tests.support.mailroom import open_mailroom
 from tests.support.replicas import dispatcher_beside
 from tests.support.store_servers import StoreServer, at_hand
 from tests.support.user import open_user
@@ -79,14 +79,12 @@ async def run(setting: Setting, directory: Path) -> Report:
             kills["dispatcher 2"] = kill(beside, "dispatcher", "dispatcher 2")
         receiver = await cleanup.enter_async_context(Receiver())
         user = await cleanup.enter_async_context(open_user(stack.urls.api))
-        mailroom = await cleanup.enter_async_context(open_mailroom(stack))
         webhook = await user.webhook(receiver.url)
         mail = await cleanup.enter_async_context(
             mail_flows(
                 stack,
                 webhook["address"],
                 receiver,
-                mailroom,
                 rate=setting.rate,
                 dispatchers=setting.dispatchers,
             )
@@ -94,7 +92,7 @@ async def run(setting: Setting, directory: Path) -> Report:
         for part in _order(setting, [part for part in kills if _is_among(part, setting)], chance):
             await asyncio.sleep(chance.uniform(0, _LONGEST_PAUSE))
             effect = await mail.disturb(kills[part])
-            print(f"  killed {effect.part}: {effect}", file=sys.stderr, flush=True)
+            print(f"  {effect}, machine's load {os.getloadavg()[0]:.0f}", flush=True)
         return await mail.end()
 
 

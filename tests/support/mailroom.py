@@ -1,6 +1,6 @@
 """Both ends of the dispatcher: webhooks and mails put in, records read out."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from conduit.bus.packets import from_message
 from conduit.bus.publisher import Publisher
 from conduit.bus.topology import DELIVERIES, DELIVERIES_DEAD
 from conduit.events import Event, MailAccepted, decode, encode
-from conduit.model.delivery import Attempt, DeliveryState, Result
+from conduit.model.delivery import Attempt, Result
 from conduit.model.envelope import Envelope
 from conduit.model.ids import Prefix, new_id
 from conduit.model.message import Message
@@ -148,11 +148,6 @@ class Mailroom:
     async def delivery_of(self, delivery_id: str) -> dict[str, Any] | None:
         """Return the record with this id."""
         return await self._deliveries.find_one({"_id": delivery_id})
-
-    async def delivered(self, delivery_ids: Collection[str]) -> set[str]:
-        """Return those of these deliveries that are on record as delivered."""
-        wanted = {"_id": {"$in": list(delivery_ids)}, "state": DeliveryState.DELIVERED}
-        return {found["_id"] async for found in self._deliveries.find(wanted, {"_id": 1})}
 
     async def next_slot(self, webhook: Webhook) -> datetime:
         """Return the moment from which a rate-limited webhook may be called again."""
