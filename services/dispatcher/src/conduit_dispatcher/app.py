@@ -24,7 +24,7 @@ from conduit.telemetry.health import Health, serve_health
 from conduit.webhook.egress import Egress
 from conduit_dispatcher.calls import CallBuilder
 from conduit_dispatcher.deliver import Deliverer
-from conduit_dispatcher.pacing import Pacer
+from conduit_dispatcher.pacing import Pacer, Patience
 from conduit_dispatcher.recorder import Recorder
 from conduit_dispatcher.retry import RetrySchedule
 from conduit_dispatcher.sender import Sender, open_sender
@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 _CACHED_WEBHOOKS = 10_000
 _SIMULATIONS = 50  # at a time
+_WAITING_SHARE = 4  # one in so many of those under way may be waiting for its moment
 
 
 async def compose(settings: DispatcherSettings, lifecycle: Lifecycle) -> None:
@@ -114,6 +115,7 @@ def _deliverer(
         webhooks=webhooks,
         messages=messages,
         pacer=Pacer(Slots(store)),
+        patience=Patience(settings.dispatcher_prefetch // _WAITING_SHARE),
         calls=CallBuilder(SecretBox(settings.encryption_keys), settings.webhook_attachment_limit),
         sender=sender,
         recorder=recorder,
