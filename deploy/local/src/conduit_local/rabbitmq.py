@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 from conduit_local import probes
 from conduit_local.errors import StackError
 from conduit_local.keys import write_private
-from conduit_local.ports import LOOPBACK, Ports, amqp_address
+from conduit_local.ports import LOOPBACK, Ports, amqp_address, first_amqp_url
 from conduit_local.programs import Program
 
 # The script itself, not the wrapper that Debian has in PATH: that one switches to another user.
@@ -84,7 +84,7 @@ def program(data_dir: Path, ports: Ports) -> Program:
 
 
 def _configuration(ports: Ports, url: str, name: str) -> str:
-    parts = urlsplit(url)
+    parts = urlsplit(first_amqp_url(url))
     lines = {
         "listeners.tcp.local": f"{LOOPBACK}:{ports.amqp}",
         "cluster_name": name,
