@@ -22,7 +22,7 @@ from conduit_local.programs import ALL
 from conduit_local.receiver import Receiver
 from conduit_local.stack import Stack
 from tests.support.disturbances import Disturbance, Report, kill, mail_flows
-from tests.support.replicas import dispatcher_beside
+from tests.support.stacks import dispatcher_beside, patiently
 from tests.support.store_servers import StoreServer, at_hand
 from tests.support.user import open_user
 
@@ -71,11 +71,13 @@ async def run(setting: Setting, directory: Path) -> Report:
         if setting.store != "embedded":
             (directory / "store").mkdir()
             store = cleanup.enter_context(StoreServer(setting.store, directory / "store"))
-        stack = cleanup.enter_context(_stack(directory / "stack", store))
+        stack = cleanup.enter_context(patiently(_stack(directory / "stack", store)))
         kills = {part: kill(stack, part) for part in PARTS if part != "store"}
         kills["store"] = _kill_store(store) if store else kill(stack, "store")
         if setting.dispatchers == 2:
-            beside = cleanup.enter_context(dispatcher_beside(stack, directory / "beside"))
+            beside = cleanup.enter_context(
+                patiently(dispatcher_beside(stack, directory / "beside"))
+            )
             kills["dispatcher 2"] = kill(beside, "dispatcher", "dispatcher 2")
         receiver = await cleanup.enter_async_context(Receiver())
         user = await cleanup.enter_async_context(open_user(stack.urls.api))

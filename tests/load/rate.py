@@ -33,7 +33,7 @@ from conduit_local.stack import Stack
 from tests.load import cpu, servers
 from tests.support.mailroom import Mailroom, open_mailroom
 from tests.support.polling import eventually
-from tests.support.replicas import dispatcher_beside
+from tests.support.stacks import dispatcher_beside, patiently
 
 _SETTLED = 2.0  # seconds after the publishes, from which on calls are counted
 _AT_ONCE = 100
@@ -84,8 +84,10 @@ async def run(directory: Path, arguments: argparse.Namespace) -> None:
             programs.append("store")
         else:
             _, settings, _ = cleanup.enter_context(servers.store(directory))
-        stack = cleanup.enter_context(Stack.isolated(directory / "1", programs, settings))
-        beside = cleanup.enter_context(dispatcher_beside(stack, directory / "2"))
+        stack = cleanup.enter_context(
+            patiently(Stack.isolated(directory / "1", programs, settings))
+        )
+        beside = cleanup.enter_context(patiently(dispatcher_beside(stack, directory / "2")))
         mailroom = await cleanup.enter_async_context(open_mailroom(stack))
         receiver = await cleanup.enter_async_context(Receiver())
         hops = await cleanup.enter_async_context(Hops().counted(stack.urls.amqp))

@@ -11,7 +11,7 @@ from conduit_local.receiver import Receiver
 from conduit_local.stack import Stack
 from tests.support.log_lines import log_lines
 from tests.support.mailroom import Mailroom
-from tests.support.replicas import dispatcher_beside
+from tests.support.stacks import dispatcher_beside
 
 RATE = 600
 INTERVAL = 60 / RATE

@@ -24,7 +24,7 @@ _PRELOADED = (
     "recon observer_cli credentials_obfuscation stdlib ssl public_key mnesia inets compiler xmerl "
     "tools syntax_tools os_mon sasl"
 )
-_PRELOAD = (
+PRELOAD = (
     '-eval \'code:ensure_modules_loaded([list_to_atom(filename:basename(File,".beam"))||'
     f"App<-[{','.join(_PRELOADED.split())}],is_list(code:lib_dir(App)),"
     'File<-filelib:wildcard(code:lib_dir(App)++"/ebin/*.beam")]).\''
@@ -109,7 +109,7 @@ def _environment(home: Path, ports: Ports) -> dict[str, str]:
     )
     return {
         "HOME": str(home),
-        "ERL_AFLAGS": _PRELOAD,
+        "ERL_AFLAGS": PRELOAD,
         "ERL_CRASH_DUMP_SECONDS": "0",
         # The script then becomes the Erlang machine instead of keeping it as a child.
         "RUNNING_UNDER_SYSTEMD": "true",

@@ -1,8 +1,23 @@
-"""One more replica of a service, beside those of a stack that runs."""
+"""Stacks for tests: one on a busy machine, and one more replica beside another's."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from conduit_local.stack import Stack
+
+_READY_SECONDS = 180
+
+
+@contextmanager
+def patiently(stack: Stack) -> Iterator[Stack]:
+    """Start a stack, however long that takes on a machine that has other things to do."""
+    try:
+        stack.start()
+        stack.wait_ready(_READY_SECONDS)
+        yield stack
+    finally:
+        stack.stop()
 
 
 def dispatcher_beside(stack: Stack, directory: Path) -> Stack:
