@@ -30,10 +30,14 @@ class Broker:
 
     def kill(self) -> None:
         """End it with SIGKILL. The supervisor starts it again at once."""
+        self.wait_until_killable()
+        self._stack.kill("rabbitmq")
+
+    def wait_until_killable(self) -> None:
+        """Return when a kill ends nothing but the process."""
         self._wait_until_queues_are_durable()
         # A program that ends sooner has not started for the supervisor, which may then give it up.
         self._wait_for_state("RUNNING")
-        self._stack.kill("rabbitmq")
 
     def wait_ready(self) -> None:
         """Return when it answers."""

@@ -1,14 +1,16 @@
 """Events: what is written is read again, by this version and by those before and after it."""
 
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 from datetime import UTC, datetime
+from typing import get_args
 
 import orjson
 import pytest
 
 from conduit.errors import UnknownEventVersion
-from conduit.events import MailAccepted, Packet, decode, encode
+from conduit.events import Event, MailAccepted, Packet, decode, encode
 from conduit.model.envelope import Envelope
+from tests.support.recorded_events import DIRECTORY, OLDER, SPECIMENS, recorded
 
 EVENT = MailAccepted(
     delivery_id="dlv_1",
@@ -70,3 +72,41 @@ def test_fields_of_a_newer_version_are_passed_over() -> None:
 def test_a_newer_version_is_left_to_a_newer_replica() -> None:
     with pytest.raises(UnknownEventVersion):
         decode(replace(encode(EVENT), version=2))
+
+
+@pytest.mark.parametrize("name", sorted({**SPECIMENS, **OLDER}))
+def test_what_older_versions_wrote_is_read(name: str) -> None:
+    assert decode(recorded(name)) == {**SPECIMENS, **OLDER}[name]
+
+
+def test_every_recording_is_read_by_a_test() -> None:
+    files = {file.stem for file in DIRECTORY.iterdir()}
+    assert files == SPECIMENS.keys() | OLDER.keys()
+
+
+@pytest.mark.parametrize("name", sorted(SPECIMENS))
+def test_what_is_written_today_is_recorded(name: str) -> None:
+    """When this fails the form has changed: keep the file, move it to `OLDER`, add a new one."""
+    packet, then = encode(SPECIMENS[name]), recorded(name)
+    assert (packet.kind, packet.version, packet.body) == (then.kind, then.version, then.body)
+    assert orjson.loads(packet.meta) == orjson.loads(then.meta)
+
+
+def test_every_kind_and_version_is_recorded() -> None:
+    packets = [recorded(file.stem) for file in DIRECTORY.iterdir()]
+    written = {
+        (kind.KIND, version) for kind in get_args(Event) for version in range(1, kind.VERSION + 1)
+    }
+    assert {(packet.kind, packet.version) for packet in packets} == written
+
+
+@pytest.mark.parametrize("name", sorted(SPECIMENS))
+def test_no_specimen_has_a_default_where_it_could_have_a_value(name: str) -> None:
+    """Else a field could get lost on the way, and no recording would tell."""
+    event = SPECIMENS[name]
+    left = {
+        field.name
+        for field in fields(event)
+        if field.default is not MISSING and getattr(event, field.name) == field.default
+    }
+    assert left == set()

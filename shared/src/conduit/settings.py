@@ -33,6 +33,7 @@ Network = IPv4Network | IPv6Network
 
 _port = re.compile("[0-9]{1,5}")
 
+_NEXT_AMQP_URL = re.compile(r"\s*,\s*(?=amqps?://)")
 _AMQP = TypeAdapter(AmqpDsn)
 _MONGODB = TypeAdapter(MongoDsn)
 
@@ -82,6 +83,17 @@ def _public_url(text: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("this is not an http or https URL")
     return text.rstrip("/")
+
+
+def amqp_urls(value: str) -> tuple[str, ...]:
+    """Return the URLs of a comma-separated list; a comma may be part of a password, too."""
+    return tuple(_NEXT_AMQP_URL.split(value.strip()))
+
+
+def _are_amqp_urls(value: str) -> str:
+    for url in amqp_urls(value):
+        _AMQP.validate_python(url)
+    return value
 
 
 def _url(adapter: TypeAdapter[Any]) -> AfterValidator:
@@ -134,12 +146,18 @@ class ServiceSettings(ConduitSettings):
 class BusSettings(ConduitSettings):
     """How to reach RabbitMQ."""
 
-    amqp_url: Annotated[str, _url(_AMQP)] = Field(
-        default="amqp://guest:guest@127.0.0.1:5672/", description="RabbitMQ."
+    amqp_url: Annotated[str, AfterValidator(_are_amqp_urls)] = Field(
+        default="amqp://guest:guest@127.0.0.1:5672/",
+        description="RabbitMQ; the nodes of a cluster, comma-separated, are tried in turn.",
     )
     publish_timeout: Seconds = Field(
         default=5, description="Seconds to wait for RabbitMQ's confirm before a publish has failed."
     )
+
+    @property
+    def amqp_urls(self) -> tuple[str, ...]:
+        """The nodes of RabbitMQ, in the order in which they are tried."""
+        return amqp_urls(self.amqp_url)
 
 
 class StoreSettings(ConduitSettings):

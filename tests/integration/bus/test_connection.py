@@ -6,9 +6,15 @@ import pytest
 
 from conduit.bus import connection
 from conduit.bus.connection import open_bus
+from conduit.bus.publisher import Publisher
+from conduit.bus.topology import DELIVERIES
+from conduit.errors import BrokerUnavailable
+from conduit.events import Packet
 from conduit.settings import BusSettings
 from tests.support.infrastructure import Broker
 from tests.support.polling import eventually
+
+AWAY = "amqp://127.0.0.1:1/"
 
 
 async def test_a_broker_that_is_away_is_waited_for(
@@ -25,6 +31,35 @@ async def test_a_broker_that_is_away_is_waited_for(
     assert not connecting.done()
     await asyncio.to_thread(broker.start)
     assert await asyncio.wait_for(connecting, 10)
+
+
+@pytest.mark.parametrize("nodes", ["{away},{there}", "{away},{away},{there}", "{there},{away}"])
+async def test_a_node_that_is_away_is_passed_over(bus_settings: BusSettings, nodes: str) -> None:
+    urls = nodes.format(away=AWAY, there=bus_settings.amqp_url)
+    async with asyncio.timeout(30), open_bus(BusSettings(amqp_url=urls)) as bus:
+        assert await bus.available()
+
+
+async def test_a_lost_connection_comes_back_at_another_node(
+    bus_settings: BusSettings, broker: Broker
+) -> None:
+    urls = f"{bus_settings.amqp_url},{AWAY}"
+    async with open_bus(BusSettings(amqp_url=urls)) as bus:
+        publisher = Publisher(bus)
+        await publisher.open()
+        await asyncio.to_thread(broker.kill)
+        await eventually(lambda: not bus.connected, what="the lost connection")
+        await eventually(bus.available, within=30, what="another connection")
+        await eventually(lambda: published(publisher), within=30, what="a channel on it")
+
+
+async def published(publisher: Publisher) -> bool:
+    """Publish, and return whether that was possible."""
+    try:
+        await publisher.publish(Packet("test", 1, b"{}"), DELIVERIES)
+    except BrokerUnavailable:
+        return False
+    return True
 
 
 async def test_a_server_that_takes_connections_and_says_nothing_is_tried_again(

@@ -41,6 +41,8 @@ def test_what_is_no_port_is_named(value: str) -> None:
         ("amqp://guest:guest@127.0.0.1:5673/", ("127.0.0.1", 5673)),
         ("amqp://broker.example/", ("broker.example", 5672)),
         ("amqp://", ("127.0.0.1", 5672)),
+        ("amqp://a.example:5673,amqp://b.example:5674", ("a.example", 5673)),
+        ("amqp://a:b,c@d.example/, amqps://e.example/", ("d.example", 5672)),
     ],
 )
 def test_address_of_an_amqp_url(url: str, address: tuple[str, int]) -> None:

@@ -43,6 +43,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("AMQP_URL", "http://user:secret@x/", "URL scheme should be 'amqp' or 'amqps'"),
         ("AMQP_URL", "amqp://user:secret@x:port/", "Input should be a valid URL, invalid port"),
+        ("AMQP_URL", "amqp://x,amqp://y:port/", "Input should be a valid URL, invalid port"),
         ("MONGODB_URL", "nonsense", "Input should be a valid URL"),
         ("PUBLISH_TIMEOUT", "0", "Input should be greater than 0"),
         ("STORE_TIMEOUT", "soon", "Input should be a valid number"),
@@ -147,11 +148,24 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
         ("amqp://user:p@ss@host/", "amqp://user:**********@host/"),
         ("amqp://host:5672/vhost", "amqp://host:5672/vhost"),
         ("amqps://user@host/", "amqps://user@host/"),
+        ("amqp://a:b@c/,amqp://d:e@f", "amqp://a:**********@c/,amqp://d:**********@f"),
+        ("amqp://a:b,c@d, amqps://e:f@g", "amqp://a:**********@d, amqps://e:**********@g"),
     ],
 )
 def test_passwords_are_not_shown(monkeypatch: pytest.MonkeyPatch, url: str, shown: str) -> None:
     monkeypatch.setenv("CONDUIT_AMQP_URL", url)
     assert load(Everything).described()["amqp_url"] == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "urls"),
+    [
+        ("amqp://a:5672/", ("amqp://a:5672/",)),
+        ("amqp://a:b,c@d/, amqps://e/x ,amqp://f", ("amqp://a:b,c@d/", "amqps://e/x", "amqp://f")),
+    ],
+)
+def test_nodes_of_rabbitmq(value: str, urls: tuple[str, ...]) -> None:
+    assert BusSettings(amqp_url=value).amqp_urls == urls
 
 
 def test_passwords_for_several_hosts_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

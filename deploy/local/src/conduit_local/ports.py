@@ -1,6 +1,7 @@
 """The ports of a stack: those of the settings, or a block of free ones."""
 
 import os
+import re
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -59,9 +60,14 @@ class Ports:
         return {variable: str(getattr(self, name)) for name, (variable, _) in _VARIABLES.items()}
 
 
+def first_amqp_url(urls: str) -> str:
+    """Return the first of comma-separated AMQP URLs."""
+    return re.split(r"\s*,\s*(?=amqps?://)", urls, maxsplit=1)[0]
+
+
 def amqp_address(url: str) -> tuple[str, int]:
-    """Return the host and port of an AMQP URL."""
-    parts = urlsplit(url)
+    """Return the host and port of an AMQP URL, of the first one if there are several."""
+    parts = urlsplit(first_amqp_url(url))
     try:
         return parts.hostname or LOOPBACK, parts.port or 5672
     except ValueError as error:

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 from conduit_local import probes
 from conduit_local.errors import StackError
 from conduit_local.keys import write_private
-from conduit_local.ports import LOOPBACK, Ports, amqp_address
+from conduit_local.ports import LOOPBACK, Ports, amqp_address, first_amqp_url
 from conduit_local.programs import Program
 
 # The script itself, not the wrapper that Debian has in PATH: that one switches to another user.
@@ -24,7 +24,7 @@ _PRELOADED = (
     "recon observer_cli credentials_obfuscation stdlib ssl public_key mnesia inets compiler xmerl "
     "tools syntax_tools os_mon sasl"
 )
-_PRELOAD = (
+PRELOAD = (
     '-eval \'code:ensure_modules_loaded([list_to_atom(filename:basename(File,".beam"))||'
     f"App<-[{','.join(_PRELOADED.split())}],is_list(code:lib_dir(App)),"
     'File<-filelib:wildcard(code:lib_dir(App)++"/ebin/*.beam")]).\''
@@ -84,7 +84,7 @@ def program(data_dir: Path, ports: Ports) -> Program:
 
 
 def _configuration(ports: Ports, url: str, name: str) -> str:
-    parts = urlsplit(url)
+    parts = urlsplit(first_amqp_url(url))
     lines = {
         "listeners.tcp.local": f"{LOOPBACK}:{ports.amqp}",
         "cluster_name": name,
@@ -109,7 +109,7 @@ def _environment(home: Path, ports: Ports) -> dict[str, str]:
     )
     return {
         "HOME": str(home),
-        "ERL_AFLAGS": _PRELOAD,
+        "ERL_AFLAGS": PRELOAD,
         "ERL_CRASH_DUMP_SECONDS": "0",
         # The script then becomes the Erlang machine instead of keeping it as a child.
         "RUNNING_UNDER_SYSTEMD": "true",

@@ -26,7 +26,7 @@ from conduit.webhook.egress import Egress
 from conduit_dispatcher.calls import CallBuilder
 from conduit_dispatcher.deliver import Deliverer
 from conduit_dispatcher.links import LinkMaker
-from conduit_dispatcher.pacing import Pacer
+from conduit_dispatcher.pacing import Pacer, Patience
 from conduit_dispatcher.recorder import Recorder
 from conduit_dispatcher.retry import RetrySchedule
 from conduit_dispatcher.sender import Sender, open_sender
@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 _CACHED_WEBHOOKS = 10_000
 _SIMULATIONS = 50  # at a time
+_WAITING_SHARE = 4  # one in so many of those under way may be waiting for its moment
 
 
 async def compose(settings: DispatcherSettings, lifecycle: Lifecycle) -> None:
@@ -124,6 +125,7 @@ def _deliverer(
         pacer=Pacer(Slots(store)),
         calls=calls,
         links=LinkMaker(signer, messages, settings.message_retention),
+        patience=Patience(settings.dispatcher_prefetch // _WAITING_SHARE),
         sender=sender,
         recorder=recorder,
         schedule=RetrySchedule.of_seconds(settings.retry_delays, settings.retry_jitter),

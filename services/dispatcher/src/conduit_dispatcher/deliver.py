@@ -36,7 +36,7 @@ from conduit_dispatcher.answers import Answer, not_called, told
 from conduit_dispatcher.calls import Call, CallBuilder, read
 from conduit_dispatcher.links import LinkMaker
 from conduit_dispatcher.overrides import NOTHING_SAID
-from conduit_dispatcher.pacing import Pacer
+from conduit_dispatcher.pacing import Pacer, Patience
 from conduit_dispatcher.recorder import Recorder
 from conduit_dispatcher.retry import Finished, GiveUp, NextStep, Retry, RetrySchedule, next_step
 from conduit_dispatcher.sender import Sender
@@ -85,6 +85,7 @@ class Deliverer:
     webhooks: Webhooks
     messages: Messages
     pacer: Pacer
+    patience: Patience
     calls: CallBuilder
     links: LinkMaker
     sender: Sender
@@ -96,7 +97,8 @@ class Deliverer:
         event = decode(incoming.packet)
         if not isinstance(event, MailAccepted):
             raise MalformedEvent(f"{event.KIND} does not belong on this queue")
-        if (wait := event.due_in(utc_now()).total_seconds()) > 0:
+        wait = event.due_in(utc_now()).total_seconds()
+        if wait > 0 and not await self.patience.wait(wait):
             return Again(incoming.packet, wait)
         webhook = await self.webhook_of(event.webhook_id)
         if webhook is None:
@@ -117,7 +119,8 @@ class Deliverer:
             return None
         now = utc_now()
         slot = await self.pacer.slot(webhook, now)
-        if slot <= now:
+        wait = (slot - now).total_seconds()
+        if wait <= 0 or await self.patience.wait(wait):
             return None
         await self._record_paced(event, webhook, slot)
         return slot

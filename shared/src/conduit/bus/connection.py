@@ -1,9 +1,11 @@
 """The connection to RabbitMQ, which comes back by itself, and its errors told in our own terms."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
+from typing import Any
 
 from aio_pika import RobustConnection
 from aio_pika.abc import AbstractChannel
@@ -17,7 +19,10 @@ from conduit.settings import BusSettings
 HEARTBEAT = 10  # seconds
 
 CONNECT_TIMEOUT = 10.0
-"""Seconds for one try to connect, so that a broker which froze in the handshake is tried again."""
+"""Seconds for one try to connect, so that a broker which froze in the handshake is tried again.
+
+Of several nodes each has its share, so that one which is away without a word is soon passed over.
+"""
 
 
 class translated:  # noqa: N801 (a context manager, which each publish enters: no generator's cost)
@@ -46,6 +51,23 @@ class translated:  # noqa: N801 (a context manager, which each publish enters: n
                 task = asyncio.current_task()
                 if task is None or task.cancelling() == 0:
                     raise BrokerUnavailable("the connection was lost") from error
+
+
+class _Connection(RobustConnection):
+    """Comes back by itself, at the next of several nodes each time that one is lost or fails."""
+
+    def __init__(self, urls: Sequence[str]) -> None:
+        first, *others = (
+            make_url(url, heartbeat=HEARTBEAT, reconnect_interval=1, fail_fast=0) for url in urls
+        )
+        super().__init__(first)
+        self._others = deque(others)
+
+    async def _on_connection_close(self, closing: "asyncio.Future[Any]") -> None:
+        """Turn to the next node; aio-pika calls this for a failed try to connect, too."""
+        self._others.append(self.url)
+        self.url = self._others.popleft()
+        await super()._on_connection_close(closing)
 
 
 class Bus:
@@ -89,10 +111,9 @@ async def open_bus(settings: BusSettings) -> AsyncIterator[Bus]:
 
     Not by `connect_robust`: given up while it waits, it leaves a task that nothing can end.
     """
-    url = make_url(settings.amqp_url, heartbeat=HEARTBEAT, reconnect_interval=1, fail_fast=0)
-    connection = RobustConnection(url)
+    connection = _Connection(settings.amqp_urls)
     try:
-        await connection.connect(timeout=CONNECT_TIMEOUT)
+        await connection.connect(timeout=CONNECT_TIMEOUT / len(settings.amqp_urls))
         bus = Bus(connection, settings.publish_timeout)
         # Kept open and referenced, so that a broker that lost its disk gets its topology again.
         topology = await bus.channel()
