@@ -22,6 +22,10 @@ class EgressDenied(OSError):
     """The endpoint's address is on a network that may not be called."""
 
 
+class ProxyFailed(OSError):
+    """The egress proxy made no connection to the endpoint; the text is for the webhook's owner."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What became of a call. `error` is for the owner of the webhook, None when it was taken.
@@ -109,7 +113,7 @@ def explained(error: Exception) -> str:
     """Say why no answer came."""
     for cause in _causes(error):
         match cause:
-            case EgressDenied():
+            case EgressDenied() | ProxyFailed():
                 return str(cause)
             case ssl.SSLError():
                 return f"TLS failed: {cause.reason or cause}"

@@ -16,6 +16,9 @@ from conduit import __version__
 from conduit.model.delivery import Result
 from conduit.webhook.egress import Egress
 from conduit_dispatcher.answers import Answer, EgressDenied, answer, explained, no_answer
+from conduit_dispatcher.hosts import JudgedHosts, NamesForTheProxy
+from conduit_dispatcher.proxy import Proxy
+from conduit_dispatcher.tunnel import TunnelConnector
 
 USER_AGENT = f"Conduit/{__version__}"
 KEPT = 2 * 1024
@@ -24,6 +27,7 @@ READ = 64 * 1024
 """Octets of an answer that are read at all."""
 
 _CONNECTIONS = 1000
+_KEPT_SECONDS = 30
 _RAW = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
@@ -87,23 +91,20 @@ class Sender:
 
 @asynccontextmanager
 async def open_sender(
-    egress: Egress, *, timeout: float, connect_timeout: float, resolver: AbstractResolver | None
+    egress: Egress,
+    *,
+    timeout: float,
+    connect_timeout: float,
+    resolver: AbstractResolver | None,
+    proxy: Proxy | None = None,
 ) -> AsyncIterator[Sender]:
-    """Open a sender. The addresses of all its sockets pass `egress`, literals and names alike."""
-
-    def guarded(address: tuple[int, int, int, str, tuple[str | int, ...]]) -> socket.socket:
-        family, kind, protocol, _, target = address
-        if not egress.allows(str(target[0])):
-            raise EgressDenied(f"{target[0]} is on a network that may not be called")
-        return socket.socket(family, kind, protocol)
-
-    connector = aiohttp.TCPConnector(
-        limit=_CONNECTIONS,
-        resolver=resolver,
-        socket_factory=guarded,
-        happy_eyeballs_delay=None,
-        keepalive_timeout=30,
-    )
+    """Open a sender. The addresses that it calls pass `egress`, literals and names alike."""
+    names = resolver or aiohttp.ThreadedResolver()
+    if proxy is None:
+        connector = _direct(egress, JudgedHosts(egress, names))
+    else:
+        names = NamesForTheProxy() if proxy.resolves else names
+        connector = _through(proxy, egress, JudgedHosts(egress, names))
     traces = aiohttp.TraceConfig()
     traces.on_connection_reuseconn.append(_note_reuse)
     async with aiohttp.ClientSession(
@@ -115,6 +116,30 @@ async def open_sender(
         trace_configs=[traces],
     ) as session:
         yield Sender(session, egress, timeout)
+
+
+def _direct(egress: Egress, resolver: AbstractResolver) -> aiohttp.TCPConnector:
+    """Return what connects to endpoints, each address being judged on the socket for it."""
+
+    def guarded(address: tuple[int, int, int, str, tuple[str | int, ...]]) -> socket.socket:
+        family, kind, protocol, _, target = address
+        if not egress.allows(str(target[0])):
+            raise EgressDenied(f"{target[0]} is on a network that may not be called")
+        return socket.socket(family, kind, protocol)
+
+    return aiohttp.TCPConnector(
+        limit=_CONNECTIONS,
+        resolver=resolver,
+        socket_factory=guarded,
+        happy_eyeballs_delay=None,
+        keepalive_timeout=_KEPT_SECONDS,
+    )
+
+
+def _through(proxy: Proxy, egress: Egress, resolver: AbstractResolver) -> aiohttp.TCPConnector:
+    return TunnelConnector(
+        proxy, egress, limit=_CONNECTIONS, resolver=resolver, keepalive_timeout=_KEPT_SECONDS
+    )
 
 
 async def _note_reuse(
