@@ -115,7 +115,7 @@ def explained(error: Exception) -> str:
         match cause:
             case EgressDenied() | ProxyFailed():
                 return str(cause)
-            case ssl.SSLError():
+            case ssl.SSLError() if not isinstance(cause, aiohttp.ClientError):
                 return f"TLS failed: {cause.reason or cause}"
     return _explained(error)
 

@@ -24,7 +24,7 @@ class JudgedHosts(AbstractResolver):
     ) -> list[ResolveResult]:
         """Return the addresses of a host, or raise OSError."""
         if not self._egress.allows_host(host):
-            raise EgressDenied(f"{host} is not a name that may be called")
+            raise EgressDenied(f"{host} is a host that may not be called")
         return await self._resolver.resolve(host, port, family)
 
     async def close(self) -> None:

@@ -170,8 +170,9 @@ class _Question(asyncio.Protocol):
             found = _STATUS.match(self._head)
             if found is None:
                 raise ProxyFailed(_INVALID)
+            status = int(found[1])
             del self._head[: end + 4]
-            if (status := int(found[1])) >= 200:
+            if status >= 200:
                 if status < 300 and self._head:
                     raise ProxyFailed(_INVALID)
                 return status
