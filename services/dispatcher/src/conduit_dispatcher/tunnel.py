@@ -23,6 +23,7 @@ from aiohttp.client_proto import ResponseHandler
 from conduit import __version__
 from conduit.webhook.egress import Egress
 from conduit_dispatcher.answers import EgressDenied, ProxyFailed
+from conduit_dispatcher.connections import Connector, limit_receipt
 from conduit_dispatcher.proxy import Proxy
 
 AddressInfo = tuple[int, int, int, str, tuple[str | int, ...]]
@@ -37,7 +38,7 @@ _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})[ \r]")
 _INVALID = "the egress proxy's answer is not valid HTTP"
 
 
-class TunnelConnector(aiohttp.TCPConnector):
+class TunnelConnector(Connector):
     """Keeps and opens connections as its base does, each one through the proxy.
 
     The proxy's own address is the operator's business and not judged.
@@ -96,6 +97,7 @@ class TunnelConnector(aiohttp.TCPConnector):
         if not self._egress.allows_host(host) or not _HOST.fullmatch(host):
             raise EgressDenied(f"{host} is on a network that may not be called")
         transport, question = await self._connected()
+        limit_receipt(transport.get_extra_info("socket"))
         try:
             transport.write(self._connect(f"[{host}]:{port}" if ":" in host else f"{host}:{port}"))
             _check(await question.status)
