@@ -1,6 +1,7 @@
 """Connections to endpoints, which mean no good until they have shown it."""
 
 import socket
+import struct
 from functools import partial
 from typing import Any, cast
 
@@ -15,6 +16,8 @@ _INTERIM = 100
 _RECEIVED_AT_ONCE = 32 * 1024
 """Octets that the system gathers of an answer. All that has come is parsed in one go, in which no
 other call gets on: a quarter of a megabyte of the smallest chunks takes 0.1 s."""
+
+_NOTHING_LINGERS = struct.pack("ii", 1, 0)
 
 _SWITCHING = 101  # which is an answer
 
@@ -55,12 +58,15 @@ class _Answers(ResponseHandler):
             self.set_exception(TooManyInterim())
 
     def close(self) -> None:
-        """Close the connection, and at once where a rest is unsent.
+        """Close the connection, and reset it where a rest is unsent.
 
-        The base waits until that is sent: with an endpoint that never reads, for ever.
+        The base waits until that is sent: with an endpoint that never reads, for ever. So does the
+        system with what it was given.
         """
         transport = self.transport
         if transport is not None and transport.get_write_buffer_size():
+            connection = transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NOTHING_LINGERS)
             self.abort()
         else:
             super().close()
