@@ -17,13 +17,18 @@ class RawServer:
     """
 
     def __init__(
-        self, converse: Converse, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+        self,
+        converse: Converse,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.converse = converse
         self.host = host
         self.connections = 0
         self.open = 0
-        self.port = 0
+        self.port = port
         self._tls = tls
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -35,7 +40,7 @@ class RawServer:
         return f"http{'s' if self._tls else ''}://{self.host}:{self.port}/"
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, self.host, 0, ssl=self._tls)
+        self._server = await asyncio.start_server(self._serve, self.host, self.port, ssl=self._tls)
         self.port = int(self._server.sockets[0].getsockname()[1])
         return self
 
