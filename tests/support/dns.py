@@ -39,6 +39,7 @@ class DnsServer:
         self.questions: list[tuple[str, str, str]] = []
         self.negative_ttl = 60
         self._records: dict[tuple[Name, RdataType], RRset] = {}
+        self._next: dict[tuple[Name, RdataType], RRset] = {}
         self._troubles: dict[tuple[Name, RdataType], Trouble] = {}
         self._tcp: asyncio.Server | None = None
         self._udp: asyncio.DatagramTransport | None = None
@@ -59,6 +60,11 @@ class DnsServer:
         """Give a name these records of one type, in zone-file form, in place of earlier ones."""
         record_set = rrset_from_text(from_text(name), ttl, "IN", kind, *records)
         self._records[record_set.name, record_set.rdtype] = record_set
+
+    def then(self, name: str, kind: str, *records: str, ttl: int = 60) -> None:
+        """Give a name these records once it has answered with those that it has now."""
+        record_set = rrset_from_text(from_text(name), ttl, "IN", kind, *records)
+        self._next[record_set.name, record_set.rdtype] = record_set
 
     def set_rdata(self, name: Name, *records: Rdata, ttl: int = 60) -> None:
         """Give a name these records of one type, which need no form in text."""
@@ -145,6 +151,8 @@ class DnsServer:
         found = self._records.get((name, kind))
         if found is not None:
             response.answer.append(found)
+            if (name, kind) in self._next:
+                self._records[name, kind] = self._next.pop((name, kind))
             return None
         response.authority.append(self._start_of_authority())
         if not any(known.is_subdomain(name) for known in _names(self._records)):

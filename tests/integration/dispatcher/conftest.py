@@ -1,6 +1,8 @@
 """A real dispatcher process with its own RabbitMQ and store, and an endpoint that it calls."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -41,3 +43,19 @@ async def receiver() -> AsyncIterator[Receiver]:
     """An endpoint on loopback."""
     async with Receiver() as receiver:
         yield receiver
+
+
+@contextmanager
+def other_dispatcher(stack: Stack, directory: Path, settings: Mapping[str, str]) -> Iterator[Stack]:
+    """Run a dispatcher with other settings in place of the stack's own."""
+    shared = {
+        name: stack.plan.environment[name]
+        for name in ("CONDUIT_AMQP_URL", "CONDUIT_MONGODB_URL", "CONDUIT_ENCRYPTION_KEYS")
+    }
+    stack.stop_program("dispatcher")
+    try:
+        with Stack.isolated(directory, ["dispatcher"], {**SETTINGS, **shared, **settings}) as other:
+            yield other
+    finally:
+        stack.start_program("dispatcher")
+        stack.wait_ready()

@@ -5,6 +5,7 @@ from ipaddress import ip_network
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from yarl import URL
 
 from conduit.webhook.egress import Egress
 from conduit_api.errors import Unprocessable
@@ -84,6 +85,54 @@ def test_http_is_taken_where_it_is_allowed() -> None:
 def test_addresses_that_are_never_called_are_refused(host: str) -> None:
     with pytest.raises(Unprocessable, match="may not be called"):
         check_target_url(f"https://{host}/", STRICT)
+
+
+@pytest.mark.parametrize(
+    ("host", "reaches"),
+    [
+        ("127.1", None),
+        ("0x7f.1", None),
+        ("2130706433", None),
+        ("0177.0.0.1", None),
+        ("017700000001", None),
+        ("127.0.0.1.", None),
+        ("8.8.2056", None),
+        ("127。0。0。1", "127.0.0.1"),
+        ("１２７.0.0.1", "127.0.0.1"),
+        ("①②⑦.⓪.⓪.①", "127.0.0.1"),
+        ("%31%32%37.0.0.1", None),
+        ("127.0.0.1%00.example", None),
+        ("[::1%25lo]", None),
+        ("[fe80::1%25eth0]", None),
+        ("[2606:4700::1111%25eth0]", None),
+        ("[::127.0.0.1]", "::7f00:1"),
+        ("[0:0:0:0:0:ffff:127.0.0.1]", "::ffff:7f00:1"),
+        ("[64:ff9b::10.0.0.1]", "64:ff9b::a00:1"),
+        ("[127.0.0.1]", None),
+        ("good@127.0.0.1", "127.0.0.1"),
+        ("good.example:443@127.0.0.1", "127.0.0.1"),
+        ("good.example%00@127.0.0.1", "127.0.0.1"),
+        ("127.0.0.1\t", "127.0.0.1"),
+        ("127.0.0.1#@good.example", "127.0.0.1"),
+        ("127.0.0.1?@good.example", "127.0.0.1"),
+        ("127.0.0.1\\@good.example", None),
+        ("localhost", "localhost"),
+        ("LocalHost.", "localhost."),
+        ("a.localhost", "a.localhost"),
+    ],
+)
+def test_no_way_to_write_a_private_address_is_taken(host: str, reaches: str | None) -> None:
+    """`reaches`: what the HTTP client would dial, which the guard denies as well."""
+    with pytest.raises(Unprocessable) as refusal:
+        check_target_url(f"https://{host}/", STRICT)
+    assert refusal.value.body.code == "invalid_target_url"
+    if reaches is not None:
+        assert URL(f"https://{host}/").raw_host == reaches
+        assert not STRICT.allows_host(reaches)
+
+
+def test_localhost_is_taken_where_loopback_is_opened() -> None:
+    check_target_url("http://localhost:9000/", LOCAL)
 
 
 @given(st.text(max_size=50).map(lambda rest: f"https://{rest}") | st.text(max_size=50))

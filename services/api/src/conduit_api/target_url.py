@@ -31,7 +31,7 @@ def check_target_url(text: str, egress: Egress) -> None:
     host = url.raw_host or ""
     if not _is_host(host, literal="[" in authority):
         raise _refused("The URL has no valid host.")
-    if _is_denied(host, egress):
+    if not egress.allows_host(host):
         raise _refused("The URL leads to an address that may not be called.")
     if "@" in authority:
         raise _refused("The URL must hold no user name or password; use custom_headers.")
@@ -55,17 +55,8 @@ def _is_host(host: str, *, literal: bool) -> bool:
     if not literal:
         return _NAME.fullmatch(host) is not None
     try:
-        IPv6Address(host)
+        return IPv6Address(host).scope_id is None
     except ValueError:
-        return False
-    return True
-
-
-def _is_denied(host: str, egress: Egress) -> bool:
-    """Whether the host is an address, of either family, that the guard would refuse anyway."""
-    try:
-        return not egress.allows(host)
-    except ValueError:  # a name
         return False
 
 

@@ -1,5 +1,6 @@
 """What became of a webhook call: told apart once, here, and put into words for its owner."""
 
+import re
 import ssl
 import time
 from collections.abc import Iterator
@@ -11,15 +12,21 @@ import aiohttp
 
 from conduit.events import DeliveryAnswered, DeliveryOutcome
 from conduit.model.delivery import Result
+from conduit_dispatcher.connections import TooManyInterim
 from conduit_dispatcher.overrides import CODE, NOTHING_SAID, SmtpReply, smtp_reply
 
 _TRANSIENT = frozenset({408, 425, 429})
 _GONE = 410
-_LONGEST_LOCATION = 500
+_LONGEST_TEXT = 500
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class EgressDenied(OSError):
     """The endpoint's address is on a network that may not be called."""
+
+
+class ProxyFailed(OSError):
+    """The egress proxy made no connection to the endpoint; the text is for the webhook's owner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +86,19 @@ def answer(response: aiohttp.ClientResponse, head: bytes, started: float) -> Ans
     )
 
 
+def broken_answer(response: aiohttp.ClientResponse, why: str, started: float) -> Answer:
+    """Return what the endpoint said, whose answer did not come whole.
+
+    Where it began to say that it took the mail, it may have failed in the middle: it is asked
+    again, under the same id. Any other status stands.
+    """
+    said = answer(response, b"", started)
+    if said.result is not Result.DELIVERED:
+        return said
+    error = f"the endpoint answered {response.status}, but its answer did not end: {why}"
+    return replace(said, result=Result.TRANSIENT, error=error, smtp=NOTHING_SAID)
+
+
 def no_answer(error: str, started: float, result: Result = Result.TRANSIENT) -> Answer:
     """Return that no answer came, and why."""
     return Answer(result, None, error, _since(started))
@@ -98,20 +118,29 @@ def _result_of(status: int) -> Result:
 
 
 def _refusal(response: aiohttp.ClientResponse) -> str:
-    text = f"the endpoint answered {response.status} {response.reason or ''}".rstrip()
+    text = f"the endpoint answered {response.status} {_shown(response.reason)}".rstrip()
     if 300 <= response.status < 400:
-        location = response.headers.get("Location", "nowhere")[:_LONGEST_LOCATION]
+        location = _shown(response.headers.get("Location")) or "nowhere"
         text += f", a redirect to {location}, which is not followed"
     return text
+
+
+def _shown(text: str | None) -> str:
+    """Return the head of an endpoint's text as one line that can be kept.
+
+    aiohttp keeps octets that are no UTF-8 as lone surrogates, which the store refuses.
+    """
+    head = (text or "")[:_LONGEST_TEXT].encode(errors="surrogateescape")
+    return _UNPRINTABLE.sub("\ufffd", head.decode(errors="replace"))
 
 
 def explained(error: Exception) -> str:
     """Say why no answer came."""
     for cause in _causes(error):
         match cause:
-            case EgressDenied():
+            case EgressDenied() | ProxyFailed():
                 return str(cause)
-            case ssl.SSLError():
+            case ssl.SSLError() if not isinstance(cause, aiohttp.ClientError):
                 return f"TLS failed: {cause.reason or cause}"
     return _explained(error)
 
@@ -127,13 +156,19 @@ def _explained(error: Exception) -> str:
         case aiohttp.ClientConnectorDNSError():
             text = f"the name {error.host} cannot be resolved"
         case aiohttp.ClientConnectorError():
-            text = f"cannot connect to {error.host}:{error.port}: {error.strerror or error}"
+            why = error.strerror or str(error.os_error) or "the connection was closed"
+            text = f"cannot connect to {error.host}:{error.port}: {why}"
         case aiohttp.ServerTimeoutError():
             text = "connecting took too long"
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError():
             text = "the endpoint closed the connection without an answer"
         case aiohttp.ClientPayloadError():
             text = "the endpoint's answer broke off"
+        case TooManyInterim():
+            text = "the endpoint sent too many interim answers (1xx)"
+        case aiohttp.ClientResponseError():
+            # What aiohttp says, without what it cites of the answer.
+            text = f"the endpoint's answer is not valid HTTP: {re.split('[:(]', error.message)[0]}"
         case _:
             text = f"the endpoint's answer is not valid HTTP ({type(error).__name__})"
     return text
@@ -151,6 +186,6 @@ def _retry_after(value: str | None) -> timedelta | None:
         return timedelta(seconds=int(value[:9]))
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # of numbers that no date has
         return None
     return max(moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC), timedelta(0))

@@ -98,6 +98,7 @@ def _sender(settings: DispatcherSettings) -> AbstractAsyncContextManager[Sender]
         timeout=settings.webhook_timeout,
         connect_timeout=settings.webhook_connect_timeout,
         resolver=host_resolver(settings.dns_servers),
+        proxy=settings.proxy,
     )
 
 

@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from math import inf
 from types import SimpleNamespace
 
@@ -15,7 +16,18 @@ from aiohttp.typedefs import StrOrURL
 from conduit import __version__
 from conduit.model.delivery import Result
 from conduit.webhook.egress import Egress
-from conduit_dispatcher.answers import Answer, EgressDenied, answer, explained, no_answer
+from conduit_dispatcher.answers import (
+    Answer,
+    EgressDenied,
+    answer,
+    broken_answer,
+    explained,
+    no_answer,
+)
+from conduit_dispatcher.connections import Connector, limit_receipt
+from conduit_dispatcher.hosts import JudgedHosts, NamesForTheProxy
+from conduit_dispatcher.proxy import Proxy
+from conduit_dispatcher.tunnel import TunnelConnector
 
 USER_AGENT = f"Conduit/{__version__}"
 KEPT = 2 * 1024
@@ -24,6 +36,7 @@ READ = 64 * 1024
 """Octets of an answer that are read at all."""
 
 _CONNECTIONS = 1000
+_KEPT_SECONDS = 30
 _RAW = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
@@ -43,29 +56,31 @@ class Sender:
         A kept connection that turns out to be closed is replaced at once.
         """
         timeout = min(self._timeout, within)
-        started = time.monotonic()
+        started, call = time.monotonic(), _Underway()
         if not self._egress.allows_scheme(url.partition(":")[0].lower()):
             return no_answer("only https endpoints are called", started, Result.PERMANENT)
         try:
             async with asyncio.timeout(timeout):
-                return await self._post(started, url, body, headers)
+                return await self._post(started, url, body, headers, call)
+        except aiohttp.ServerTimeoutError as error:
+            return no_answer(explained(error), started)
         except TimeoutError:
-            return no_answer(f"no answer within {round(timeout, 2):g} s", started)
+            return _ended(call, f"no answer within {round(timeout, 2):g} s", started)
         except aiohttp.InvalidURL:
             return no_answer("the target URL is not valid", started, Result.PERMANENT)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return no_answer(explained(error), started)
+            return _ended(call, explained(error), started)
 
     async def _post(
-        self, started: float, url: str, body: bytes, headers: Mapping[str, str]
+        self, started: float, url: str, body: bytes, headers: Mapping[str, str], call: "_Underway"
     ) -> Answer:
-        connection = SimpleNamespace(reused=False)
         try:
-            return await self._call(started, url, body, headers, connection)
+            return await self._call(started, url, body, headers, call)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            if not connection.reused:
+            if not call.reused or call.response is not None:
                 raise
-        return await self._call(started, url, body, headers, SimpleNamespace(reused=False))
+        call.reused = False
+        return await self._call(started, url, body, headers, call)
 
     async def _call(
         self,
@@ -73,37 +88,50 @@ class Sender:
         url: StrOrURL,
         body: bytes,
         headers: Mapping[str, str],
-        connection: SimpleNamespace,
+        call: "_Underway",
     ) -> Answer:
         async with self._session.post(
             url,
             data=body,
             headers={**headers, **_RAW},
             allow_redirects=False,
-            trace_request_ctx=connection,
+            trace_request_ctx=call,
         ) as response:
+            call.response = response
             return answer(response, await _head_of(response), started)
+
+
+@dataclass(slots=True)
+class _Underway:
+    """What is known of a call before it ends: where it goes, and how far its answer came."""
+
+    reused: bool = False
+    response: aiohttp.ClientResponse | None = None
+
+
+def _ended(call: _Underway, why: str, started: float) -> Answer:
+    """Return what became of a call that did not come to the end of its answer."""
+    if call.response is None:
+        return no_answer(why, started)
+    return broken_answer(call.response, why, started)
 
 
 @asynccontextmanager
 async def open_sender(
-    egress: Egress, *, timeout: float, connect_timeout: float, resolver: AbstractResolver | None
+    egress: Egress,
+    *,
+    timeout: float,
+    connect_timeout: float,
+    resolver: AbstractResolver | None,
+    proxy: Proxy | None = None,
 ) -> AsyncIterator[Sender]:
-    """Open a sender. The addresses of all its sockets pass `egress`, literals and names alike."""
-
-    def guarded(address: tuple[int, int, int, str, tuple[str | int, ...]]) -> socket.socket:
-        family, kind, protocol, _, target = address
-        if not egress.allows(str(target[0])):
-            raise EgressDenied(f"{target[0]} is on a network that may not be called")
-        return socket.socket(family, kind, protocol)
-
-    connector = aiohttp.TCPConnector(
-        limit=_CONNECTIONS,
-        resolver=resolver,
-        socket_factory=guarded,
-        happy_eyeballs_delay=None,
-        keepalive_timeout=30,
-    )
+    """Open a sender. The addresses that it calls pass `egress`, literals and names alike."""
+    names = resolver or aiohttp.ThreadedResolver()
+    if proxy is None:
+        connector = _direct(egress, JudgedHosts(egress, names))
+    else:
+        names = NamesForTheProxy() if proxy.resolves else names
+        connector = _through(proxy, egress, JudgedHosts(egress, names))
     traces = aiohttp.TraceConfig()
     traces.on_connection_reuseconn.append(_note_reuse)
     async with aiohttp.ClientSession(
@@ -115,6 +143,32 @@ async def open_sender(
         trace_configs=[traces],
     ) as session:
         yield Sender(session, egress, timeout)
+
+
+def _direct(egress: Egress, resolver: AbstractResolver) -> Connector:
+    """Return what connects to endpoints, each address being judged on the socket for it."""
+
+    def guarded(address: tuple[int, int, int, str, tuple[str | int, ...]]) -> socket.socket:
+        family, kind, protocol, _, target = address
+        if not egress.allows(str(target[0])):
+            raise EgressDenied(f"{target[0]} is on a network that may not be called")
+        opened = socket.socket(family, kind, protocol)
+        limit_receipt(opened)
+        return opened
+
+    return Connector(
+        limit=_CONNECTIONS,
+        resolver=resolver,
+        socket_factory=guarded,
+        happy_eyeballs_delay=None,
+        keepalive_timeout=_KEPT_SECONDS,
+    )
+
+
+def _through(proxy: Proxy, egress: Egress, resolver: AbstractResolver) -> Connector:
+    return TunnelConnector(
+        proxy, egress, limit=_CONNECTIONS, resolver=resolver, keepalive_timeout=_KEPT_SECONDS
+    )
 
 
 async def _note_reuse(

@@ -4,6 +4,7 @@ The list is our own, from the IANA special-purpose registries (RFC 6890 and what
 because `ipaddress.is_global` passes several ranges that reach private hosts.
 """
 
+import re
 from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
@@ -62,6 +63,8 @@ _DENIED = tuple(
 
 _NAT64 = IPv6Network("64:ff9b::/96")
 _TRANSLATED = IPv6Network("::ffff:0:0:0/96")
+_ISATAP, _ISATAP_MASK = 0x00005EFE, 0xFDFFFFFF  # RFC 5214 §6.1; the bit left out may be set
+_HEXADECIMAL = re.compile("0[xX][0-9a-fA-F]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +82,28 @@ class Egress:
         """Whether a socket may be opened to this IP address, whatever form it has."""
         return self._permits(ip_address(address.partition("%")[0]))
 
+    def allows_host(self, host: str) -> bool:
+        """Whether a URL's host may be called, as far as its text tells.
+
+        The addresses of a name are judged when it is called. What is no name either, but passes
+        for an address with some programs (127.1, 0x7f.1, 2130706433), may not be called at all.
+        """
+        name = host.rstrip(".").lower()
+        if name == "localhost" or name.endswith(".localhost"):  # RFC 6761 §6.3
+            return self.allows("127.0.0.1") or self.allows("::1")
+        try:
+            return self.allows(host)
+        except ValueError:
+            return not _ends_in_a_number(name)
+
     def _permits(self, address: IPAddress) -> bool:
         if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
             return self._permits(address.ipv4_mapped)
+        embedded = _embedded(address)
+        if embedded is not None and not self._permits(embedded):
+            return False
         if any(address in network for network in self.allowed_networks):
-            embedded = _embedded(address)
-            return embedded is None or self._permits(embedded)
+            return True
         return not any(address in network for network in _DENIED)
 
 
@@ -92,6 +111,15 @@ def _embedded(address: IPAddress) -> IPv4Address | None:
     """Return the IPv4 address that packets to this IPv6 address may end up at."""
     if isinstance(address, IPv4Address):
         return None
+    last = IPv4Address(int(address) & 0xFFFFFFFF)
     if any(address in network for network in (_NAT64, _TRANSLATED)):
-        return IPv4Address(int(address) & 0xFFFFFFFF)
+        return last
+    if int(address) >> 32 & _ISATAP_MASK == _ISATAP:
+        return last
     return address.sixtofour
+
+
+def _ends_in_a_number(name: str) -> bool:
+    """Whether a host is an IPv4 address or an attempt at one (WHATWG URL, "ends in a number")."""
+    last = name.rpartition(".")[2]
+    return last.isdecimal() or _HEXADECIMAL.fullmatch(last) is not None
