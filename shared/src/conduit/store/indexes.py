@@ -84,6 +84,11 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
     ),
     "messages": (EXPIRY,),
     "slots": (EXPIRY,),
+    "notices": (
+        IndexModel([("due_at", ASCENDING)]),
+        IndexModel([("webhook_id", ASCENDING)]),
+        EXPIRY,
+    ),
     "audit_log": (
         IndexModel([("account_id", ASCENDING), ("at", DESCENDING), ("_id", DESCENDING)]),
         EXPIRY,
