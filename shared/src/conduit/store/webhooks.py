@@ -35,6 +35,12 @@ class Webhooks(Records[Webhook]):
         """Return a webhook, whoever owns it; for the mail's way, not for users."""
         return await self.find({"_id": webhook_id})
 
+    async def of_ids(self, webhook_ids: Collection[str]) -> Mapping[str, Webhook]:
+        """Return these webhooks by their ids, for those that are there, whoever owns them."""
+        match = {"_id": {"$in": list(webhook_ids)}}
+        found = await self.find_all(match, [("_id", 1)], len(webhook_ids))
+        return {webhook.id: webhook for webhook in found}
+
     async def owned(self, account_id: str, webhook_id: str) -> Webhook | None:
         """Return the webhook if this account owns it."""
         return await self.find({"_id": webhook_id, "account_id": account_id})
