@@ -163,6 +163,16 @@ class StoreSettings(ConduitSettings):
         return timedelta(days=self.message_retention_days)
 
 
+class HoldingSettings(ConduitSettings):
+    """How long mail waits for a paused webhook."""
+
+    held_limit: Seconds = Field(
+        default=1_209_600,
+        description="Seconds that the mail of a paused webhook waits to be resumed; then it has "
+        "failed.",
+    )
+
+
 class SecretSettings(ConduitSettings):
     """The keys that encrypt secrets at rest."""
 

@@ -89,9 +89,20 @@ async def test_one_version_of_two_failings_is_not_taken_for_the_other(
 async def test_who_fails_the_longest_comes_first(healths: EndpointHealths) -> None:
     for hours in (3, 1, 2):
         await healths.write(health(f"wh_{hours}", failing_since=NOON - hours * HOUR))
-    found = await healths.failing_since(NOON - 2 * HOUR, 10)
+    found = await healths.due(NOON - 2 * HOUR, NOON, 10)
     assert [each.webhook_id for each in found] == ["wh_3", "wh_2"]
-    assert len(await healths.failing_since(NOON, 2)) == 2
+    assert len(await healths.due(NOON, NOON, 2)) == 2
+
+
+async def test_what_is_leased_is_not_due_and_is_before_none_that_is(
+    healths: EndpointHealths,
+) -> None:
+    leases = {"wh_1": NOON + HOUR, "wh_2": NOON + HOUR, "wh_3": NOON, "wh_4": None}
+    for name, until in leases.items():
+        await healths.write(health(name, failing_since=NOON - HOUR, leased_until=until))
+    found = await healths.due(NOON, NOON, 2)
+    assert sorted(each.webhook_id for each in found) == ["wh_3", "wh_4"]
+    assert len(await healths.due(NOON, NOON + HOUR, 10)) == 4
 
 
 async def test_those_of_deleted_webhooks_are_forgotten(healths: EndpointHealths) -> None:

@@ -64,3 +64,10 @@ async def test_a_note_goes_only_when_no_mail_can_have_come(holdings: Holdings) -
     [noted] = await holdings.free(NOON, 10)
     await holdings.settle(noted, NOON + 2 * SETTLED)
     assert await holdings.free(NOON, 10) == []
+
+
+async def test_those_of_deleted_webhooks_are_forgotten(holdings: Holdings) -> None:
+    for number in (1, 2, 3):
+        await holdings.note(f"wh_{number}", NOON)
+    await holdings.forget(["wh_1", "wh_3"])
+    assert [each.webhook_id for each in await holdings.free(NOON, 10)] == ["wh_2"]

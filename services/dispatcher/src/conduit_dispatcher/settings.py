@@ -9,6 +9,7 @@ from conduit.settings import (
     Delays,
     DnsSettings,
     EgressSettings,
+    HoldingSettings,
     Port,
     Seconds,
     SecretSettings,
@@ -18,7 +19,13 @@ from conduit.settings import (
 
 
 class DispatcherSettings(
-    ServiceSettings, BusSettings, StoreSettings, SecretSettings, DnsSettings, EgressSettings
+    ServiceSettings,
+    BusSettings,
+    StoreSettings,
+    HoldingSettings,
+    SecretSettings,
+    DnsSettings,
+    EgressSettings,
 ):
     """How webhooks are called, and how often."""
 

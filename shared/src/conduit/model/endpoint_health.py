@@ -13,9 +13,9 @@ class EndpointHealth(Frozen):
     `failures` counts the calls since `failing_since` that failed in a way that may pass, with none
     between them that was answered otherwise; `last_error` and `last_failed_at` are of the latest
     one. Before `retry_at` there are no calls at all, None: there are. `pauses` counts how often in
-    a row they were stopped, so that the pauses grow. `noticed_at` is when the webhook's owner was
-    told; before `leased_until` somebody is about to tell. `version` counts the changes, as in a
-    record; it is 0 as long as nothing is kept.
+    a row they were stopped, so that the pauses grow. `noticed_at` is when it was noted last
+    that the webhook's owner is to be told; before `leased_until` nobody need look at that again.
+    `version` counts the changes, as in a record; it is 0 as long as nothing is kept.
     """
 
     webhook_id: str

@@ -1,7 +1,7 @@
 """The collection of endpoints that fail, which all dispatchers share.
 
 One small document a webhook, there only while its endpoint fails. It is changed whole, with a check
-of what was read, by the dispatchers and by who tells the webhook's owner.
+of what was read, by the dispatchers and by who watches over it for the webhook's owner.
 """
 
 from collections.abc import Collection, Sequence
@@ -29,11 +29,15 @@ class EndpointHealths:
             documents = await self._collection.find(match).to_list(len(webhook_ids))
         return {document["_id"]: _health(document) for document in documents}
 
-    async def failing_since(self, moment: datetime, limit: int) -> list[EndpointHealth]:
-        """Return endpoints that have failed since this moment or longer, the longest first."""
-        cursor = self._collection.find({"failing_since": {"$lte": moment}})
+    async def due(self, since: datetime, now: datetime, limit: int) -> list[EndpointHealth]:
+        """Return endpoints that nobody has leased, the first call of which failed by `since`.
+
+        Those that have failed the longest come first.
+        """
+        match = {"failing_since": {"$lte": since}, "leased_until": {"$not": {"$gt": now}}}
+        cursor = self._collection.find(match).sort([("failing_since", 1)])
         with translated():
-            documents = await cursor.sort([("failing_since", 1)]).to_list(limit)
+            documents = await cursor.to_list(limit)
         return [_health(document) for document in documents]
 
     async def write(self, health: EndpointHealth) -> EndpointHealth | None:

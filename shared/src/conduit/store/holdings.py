@@ -4,6 +4,7 @@ A look at it is cheap however much mail waits. There is a document as long as a 
 webhook may be there: it is written after each, and removed only when none was found long after.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -60,3 +61,8 @@ class Holdings:
             await self._collection.delete_one(
                 {"_id": holding.webhook_id, "noted_at": holding.noted_at}
             )
+
+    async def forget(self, webhook_ids: Sequence[str]) -> None:
+        """Delete the notes of webhooks whose account is deleted."""
+        with translated():
+            await self._collection.delete_many({"_id": {"$in": list(webhook_ids)}})
