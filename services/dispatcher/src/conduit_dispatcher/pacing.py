@@ -1,11 +1,10 @@
 """Rate limits: each call of a limited webhook has a slot, given out over all dispatchers."""
 
-import asyncio
 from datetime import datetime, timedelta
 from typing import Protocol
-from weakref import WeakValueDictionary
 
 from conduit.model.webhook import Webhook
+from conduit_dispatcher.locks import Locks
 
 _MINUTE = timedelta(minutes=1)
 
@@ -27,22 +26,18 @@ class Pacer:
 
     def __init__(self, slots: Slots) -> None:
         self._slots = slots
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._locks = Locks()
 
     async def slot(self, webhook: Webhook, now: datetime) -> datetime:
         """Return the moment of the next call: `now` when the webhook has no limit."""
         if webhook.rate_limit == 0:
             return now
-        async with self._lock(webhook):
+        async with self._locks.of(webhook.id):
             return await self._slots.take(webhook.id, now, _MINUTE / webhook.rate_limit)
 
     async def slot_by(self, webhook: Webhook, now: datetime, latest: datetime) -> datetime | None:
         """Return the same, or None, and take no slot, when it would be later than `latest`."""
         if webhook.rate_limit == 0:
             return now
-        async with self._lock(webhook):
+        async with self._locks.of(webhook.id):
             return await self._slots.take_by(webhook.id, now, _MINUTE / webhook.rate_limit, latest)
-
-    def _lock(self, webhook: Webhook) -> asyncio.Lock:
-        """One at a time in this process, so that only replicas contend for a webhook's slots."""
-        return self._locks.setdefault(webhook.id, asyncio.Lock())

@@ -1,5 +1,6 @@
 """Settings of the dispatcher."""
 
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import Field
@@ -41,8 +42,32 @@ class DispatcherSettings(
         default=50,
         description="Of these, those of one webhook; more are refused for the moment (450).",
     )
+    dispatcher_limit_per_webhook: Annotated[int, Field(ge=1, le=2000)] = Field(
+        default=20,
+        description="Queued mails of one webhook that are called at a time, in each process; the "
+        "others wait for their turn. It is fewer while slow webhooks take up most of the prefetch.",
+    )
     dispatcher_webhook_cache: Seconds = Field(
-        default=3, description="Seconds for which a webhook's state is remembered."
+        default=3,
+        description="Seconds for which it is remembered how a webhook is set, and that it fails.",
+    )
+    breaker_failures: Annotated[int, Field(ge=1)] = Field(
+        default=10,
+        description="Calls of a webhook that fail in a row, in a way that may pass, until it is "
+        "left alone for a while.",
+    )
+    breaker_pause: Seconds = Field(
+        default=10, description="Seconds of the first pause; each further one is twice as long."
+    )
+    breaker_longest_pause: Seconds = Field(
+        default=300,
+        description="Seconds of the longest pause; also the bound of what Retry-After asks for all "
+        "mail of a webhook.",
+    )
+    held_mail_days: Annotated[float, Field(gt=0, le=3_650)] = Field(
+        default=14,
+        description="Days that mail waits for a webhook that is paused, or whose endpoint is left "
+        "alone; then it has failed.",
     )
     webhook_timeout: Seconds = Field(
         default=30, description="Seconds that a webhook call may take in all."
@@ -60,5 +85,11 @@ class DispatcherSettings(
         description="Seconds from each failed attempt to the next, comma-separated.",
     )
     retry_jitter: Annotated[float, Field(ge=0, le=1)] = Field(
-        default=0.1, description="Share of a delay that is added at random."
+        default=0.1,
+        description="Share of a delay, or of a breaker's pause, that is added at random.",
     )
+
+    @property
+    def longest_wait(self) -> timedelta:
+        """How long mail waits for an endpoint that may not be called."""
+        return timedelta(days=self.held_mail_days)

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from conduit.errors import DuplicateKey
 from conduit.store.connection import Store, translated
 
 SETTLED = timedelta(minutes=1)
-"""How long a holding outlasts the latest note of it: by far longer than a dispatcher takes its own
-note for enough, and than the clocks of two of them differ."""
+"""How long a holding outlasts the latest note of it, which the clock of another dispatcher gave."""
 
 
 class Holding(NamedTuple):
@@ -32,12 +32,14 @@ class Holdings:
 
     async def note(self, webhook_id: str, now: datetime) -> None:
         """Write that mail of a webhook is held, after the mail itself was."""
-        with translated():
-            await self._collection.update_one(
-                {"_id": webhook_id},
-                {"$max": {"noted_at": now}, "$setOnInsert": {"leased_until": now}},
-                upsert=True,
-            )
+        change = {"$max": {"noted_at": now}, "$setOnInsert": {"leased_until": now}}
+        while True:
+            try:
+                with translated():
+                    await self._collection.update_one({"_id": webhook_id}, change, upsert=True)
+            except DuplicateKey:  # another's insert at the same moment
+                continue
+            return
 
     async def free(self, now: datetime, limit: int) -> list[Holding]:
         """Return holdings that nobody sees to, those first that were seen to the longest ago."""

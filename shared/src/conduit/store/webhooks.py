@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Mapping
 
 from conduit.model.webhook import Webhook
+from conduit.store.connection import translated
 from conduit.store.records import Records
 
 # Far above what a person looks at; a bound for what one account may have, and one answer hold.
@@ -40,6 +41,13 @@ class Webhooks(Records[Webhook]):
         match = {"_id": {"$in": list(webhook_ids)}}
         found = await self.find_all(match, [("_id", 1)], len(webhook_ids))
         return {webhook.id: webhook for webhook in found}
+
+    async def paused(self, webhook_ids: Collection[str]) -> set[str]:
+        """Return which of these webhooks are paused."""
+        match = {"_id": {"$in": list(webhook_ids)}, "paused_at": {"$type": "date"}}
+        with translated():
+            documents = await self._collection.find(match, {"_id": True}).to_list(len(webhook_ids))
+        return {document["_id"] for document in documents}
 
     async def owned(self, account_id: str, webhook_id: str) -> Webhook | None:
         """Return the webhook if this account owns it."""
