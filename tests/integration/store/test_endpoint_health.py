@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from conduit.model.endpoint_health import EndpointHealth
+from conduit.store.batched import MOST
 from conduit.store.connection import Store
 from conduit.store.endpoint_health import EndpointHealths
 
@@ -47,6 +48,13 @@ async def test_several_are_found_at_once(healths: EndpointHealths) -> None:
     found = await healths.of_ids(["wh_1", "wh_3", "wh_4"])
     assert sorted(found) == ["wh_1", "wh_3"]
     assert await healths.of_ids([]) == {}
+
+
+async def test_very_many_are_looked_for_in_pieces(healths: EndpointHealths) -> None:
+    names = [f"wh_{number}" for number in range(2 * MOST + 1)]
+    for name in (names[0], names[MOST], names[-1]):
+        await healths.write(health(name))
+    assert sorted(await healths.of_ids(names)) == sorted([names[0], names[MOST], names[-1]])
 
 
 async def test_a_change_counts_on(healths: EndpointHealths) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from conduit.errors import DuplicateKey
 from conduit.model.endpoint_health import EndpointHealth
+from conduit.store.batched import pieces
 from conduit.store.connection import Document, Store, translated
 
 
@@ -24,10 +25,12 @@ class EndpointHealths:
 
     async def of_ids(self, webhook_ids: Collection[str]) -> dict[str, EndpointHealth]:
         """Return the health of these webhooks' endpoints, for those that fail."""
-        match = {"_id": {"$in": list(webhook_ids)}}
-        with translated():
-            documents = await self._collection.find(match).to_list(len(webhook_ids))
-        return {document["_id"]: _health(document) for document in documents}
+        found: dict[str, EndpointHealth] = {}
+        for ids in pieces(webhook_ids):
+            with translated():
+                documents = await self._collection.find({"_id": {"$in": ids}}).to_list(len(ids))
+            found |= {document["_id"]: _health(document) for document in documents}
+        return found
 
     async def due(self, since: datetime, now: datetime, limit: int) -> list[EndpointHealth]:
         """Return endpoints that nobody has leased, the first call of which failed by `since`.

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Mapping
 
 from conduit.model.webhook import Webhook
+from conduit.store.batched import pieces
 from conduit.store.connection import translated
 from conduit.store.records import Records
 
@@ -38,9 +39,11 @@ class Webhooks(Records[Webhook]):
 
     async def of_ids(self, webhook_ids: Collection[str]) -> Mapping[str, Webhook]:
         """Return these webhooks by their ids, for those that are there, whoever owns them."""
-        match = {"_id": {"$in": list(webhook_ids)}}
-        found = await self.find_all(match, [("_id", 1)], len(webhook_ids))
-        return {webhook.id: webhook for webhook in found}
+        found: dict[str, Webhook] = {}
+        for ids in pieces(webhook_ids):
+            webhooks = await self.find_all({"_id": {"$in": ids}}, [("_id", 1)], len(ids))
+            found |= {webhook.id: webhook for webhook in webhooks}
+        return found
 
     async def paused(self, webhook_ids: Collection[str]) -> set[str]:
         """Return which of these webhooks are paused."""
