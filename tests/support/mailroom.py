@@ -17,6 +17,7 @@ from conduit.model.delivery import Attempt, Result
 from conduit.model.envelope import Envelope
 from conduit.model.ids import Prefix, new_id
 from conduit.model.message import Message
+from conduit.model.notice import Notice
 from conduit.model.record import utc_now
 from conduit.model.webhook import Webhook, public_address
 from conduit.security.secrets import SecretBox
@@ -24,6 +25,7 @@ from conduit.settings import BusSettings, Keys, StoreSettings
 from conduit.store.connection import Store, open_store
 from conduit.store.delivery_logs import DeliveryLogs
 from conduit.store.messages import Messages
+from conduit.store.notices import Notices
 from conduit.store.webhooks import Webhooks
 from conduit_local.stack import Stack
 from tests.support.polling import eventually
@@ -45,6 +47,7 @@ class Mailroom:
         self.webhooks = Webhooks(store)
         self.logs = DeliveryLogs(store, timedelta(days=30))
         self.messages = Messages(store, timedelta(days=3))
+        self._notices = Notices(store)
         self._deliveries = store.collection("deliveries")
         self._chunks = store.collection("messages")
         self._slots = store.collection("slots")
@@ -148,6 +151,11 @@ class Mailroom:
     async def delivery_of(self, delivery_id: str) -> dict[str, Any] | None:
         """Return the record with this id."""
         return await self._deliveries.find_one({"_id": delivery_id})
+
+    async def notices_about(self, webhook: Webhook) -> list[Notice]:
+        """Return what a webhook's owner is to be told."""
+        due = await self._notices.due(utc_now() + timedelta(hours=1), 1_000)
+        return [notice for notice in due if notice.webhook_id == webhook.id]
 
     async def next_slot(self, webhook: Webhook) -> datetime:
         """Return the moment from which a rate-limited webhook may be called again."""

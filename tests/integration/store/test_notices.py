@@ -53,8 +53,17 @@ async def test_occasions_of_one_webhook_are_told_apart(notices: Notices) -> None
         gone_notice(one.model_copy(update={"version": 1}), NOON),
     ):
         await notices.add(made)
-    due = [each.occasion for each in await notices.due(NOON + MINUTE, 10)]
+    due = [each.occasion for each in await notices.due(NOON + 2 * MINUTE, 10)]
     assert sorted(due) == sorted([Occasion.FAILING] * 2 + [Occasion.PAUSED] + [Occasion.GONE] * 2)
+
+
+async def test_a_webhook_has_a_moment_to_be_switched_off_before_that_is_told(
+    notices: Notices,
+) -> None:
+    made = gone_notice(webhook(), NOON)
+    await notices.add(made)
+    assert await notices.due(NOON + MINUTE / 2, 10) == []
+    assert await notices.due(NOON + MINUTE, 10) == [made]
 
 
 async def test_those_due_first_come_first_and_so_many_as_are_asked_for(notices: Notices) -> None:

@@ -21,6 +21,7 @@ from conduit.store.endpoint_health import EndpointHealths
 from conduit.store.holdings import Holdings
 from conduit.store.indexes import ensure_indexes
 from conduit.store.messages import Messages
+from conduit.store.notices import Notices
 from conduit.store.slots import Slots
 from conduit.store.webhooks import Webhooks
 from conduit.telemetry.health import Health, serve_health
@@ -126,6 +127,7 @@ def _deliverer(
     return Deliverer(
         webhook_of=cached.get,
         webhooks=webhooks,
+        notices=Notices(store),
         messages=messages,
         deliveries=Deliveries(store, settings.log_retention),
         holdings=Holdings(store),

@@ -26,6 +26,7 @@ from conduit.mail.parse import ParsedMail
 from conduit.model.delivery import Attempt, Delivery, DeliveryState, Result
 from conduit.model.ids import Prefix, made_at, new_id
 from conduit.model.message import Message
+from conduit.model.notice import Notice, gone_notice
 from conduit.model.record import utc_now
 from conduit.model.webhook import DeliveryMode, Webhook
 from conduit.telemetry.metrics import LATENCY_BUCKETS
@@ -100,12 +101,20 @@ class Holdings(Protocol):
         """Write that mail of a webhook is held, after the mail itself was."""
 
 
+class Notices(Protocol):
+    """Where it is left that a webhook's owner is to be told something."""
+
+    async def add(self, notice: Notice) -> None:
+        """Add a notice, unless it is there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Deliverer:
     """Handles the events of the queue; each method is a step of the story."""
 
     webhook_of: Callable[[str], Awaitable[Webhook | None]]
     webhooks: Webhooks
+    notices: Notices
     messages: Messages
     deliveries: Deliveries
     holdings: Holdings
@@ -307,9 +316,14 @@ class Deliverer:
         )
 
     async def _switch_off(self, webhook: Webhook) -> None:
-        """Switch a webhook off whose endpoint is gone; its owner may be changing it meanwhile."""
+        """Switch a webhook off whose endpoint is gone; its owner may be changing it meanwhile.
+
+        That its owner is told is written first: a crash would leave it off without a word. Of a
+        webhook that is not off in the end, nobody is told.
+        """
         current: Webhook | None = webhook
         while current is not None and current.active:
+            await self.notices.add(gone_notice(current, utc_now()))
             try:
                 await self.webhooks.replace(current.model_copy(update={"active": False}))
             except VersionConflict:

@@ -1,6 +1,6 @@
 """A notice: what the owner of a webhook is to be told of its endpoint, by mail."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from conduit.model.record import Frozen
@@ -13,6 +13,10 @@ class Occasion(StrEnum):
     FAILING = "failing"
     PAUSED = "paused"
     GONE = "gone"
+
+
+_SETTLED = timedelta(minutes=1)
+"""Longer than a write takes."""
 
 
 class Notice(Frozen):
@@ -30,6 +34,14 @@ class Notice(Frozen):
     error: str | None
     made_at: datetime
     pauses_at: datetime | None = None
+
+    @property
+    def due_at(self) -> datetime:
+        """The moment from which on it may be told: when what it says is so, or is not after all.
+
+        That a webhook is switched off is written before it is.
+        """
+        return self.made_at + _SETTLED if self.occasion is Occasion.GONE else self.made_at
 
 
 def failing_notice(

@@ -22,10 +22,10 @@ class Notices:
         self._collection = store.collection("notices")
 
     async def add(self, notice: Notice) -> None:
-        """Add a notice, due at once. One that is there, done or not, is left as it is."""
+        """Add a notice. One that is there, done or not, is left as it is."""
         document = notice.model_dump()
         document["_id"] = document.pop("id")
-        document |= {"due_at": notice.made_at, "expires_at": notice.made_at + _KEPT}
+        document |= {"due_at": notice.due_at, "expires_at": notice.made_at + _KEPT}
         try:
             with translated():
                 await self._collection.insert_one(document)
