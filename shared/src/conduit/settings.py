@@ -164,13 +164,18 @@ class StoreSettings(ConduitSettings):
 
 
 class HoldingSettings(ConduitSettings):
-    """How long mail waits for a paused webhook."""
+    """How long mail waits."""
 
-    held_limit: Seconds = Field(
-        default=1_209_600,
-        description="Seconds that the mail of a paused webhook waits to be resumed; then it has "
-        "failed.",
+    held_mail_days: Annotated[float, Field(gt=0, le=3_650)] = Field(
+        default=14,
+        description="Days that mail waits for a webhook that is paused, or whose endpoint is left "
+        "alone; then it has failed.",
     )
+
+    @property
+    def longest_wait(self) -> timedelta:
+        """How long mail waits for an endpoint that may not be called."""
+        return timedelta(days=self.held_mail_days)
 
 
 class SecretSettings(ConduitSettings):

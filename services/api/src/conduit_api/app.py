@@ -1,7 +1,6 @@
 """How the API service is put together. Release is the reverse of construction."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from functools import partial
 
 from aiohttp import web
@@ -146,7 +145,7 @@ def _watch_endpoints(context: Context, lifecycle: Lifecycle) -> None:
         context.webhooks,
         context.healths,
         context.mailer,
-        NoticeWriter(settings.public_url, timedelta(seconds=settings.held_limit)),
+        NoticeWriter(settings.public_url, settings.longest_wait),
         pause=watch.pause,
     )
     lifecycle.spawn(courier.run(), "courier")

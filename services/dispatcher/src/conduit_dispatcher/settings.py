@@ -1,6 +1,5 @@
 """Settings of the dispatcher."""
 
-from datetime import timedelta
 from typing import Annotated
 
 from pydantic import Field
@@ -64,11 +63,6 @@ class DispatcherSettings(
         description="Seconds of the longest pause; also the bound of what Retry-After asks for all "
         "mail of a webhook.",
     )
-    held_mail_days: Annotated[float, Field(gt=0, le=3_650)] = Field(
-        default=14,
-        description="Days that mail waits for a webhook that is paused, or whose endpoint is left "
-        "alone; then it has failed.",
-    )
     webhook_timeout: Seconds = Field(
         default=30, description="Seconds that a webhook call may take in all."
     )
@@ -88,8 +82,3 @@ class DispatcherSettings(
         default=0.1,
         description="Share of a delay, or of a breaker's pause, that is added at random.",
     )
-
-    @property
-    def longest_wait(self) -> timedelta:
-        """How long mail waits for an endpoint that may not be called."""
-        return timedelta(days=self.held_mail_days)
