@@ -122,7 +122,7 @@ class Owners:
             "created_at": NOON,
             "updated_at": NOON,
             "account_id": owner.id,
-            "address": f"{uuid4().hex}@example.org",
+            "address": f"{uuid4().hex[:16]}@example.org",
             "target_url": "https://example.com/hook",
             "secret": Sealed("sealed"),
         }

@@ -7,6 +7,7 @@ import pytest
 
 from conduit.model.account import Account
 from conduit.model.endpoint_health import EndpointHealth
+from conduit.model.ids import Prefix, new_id
 from conduit.model.notice import Notice, failing_notice, gone_notice, paused_notice
 from conduit.model.webhook import Sealed, Webhook
 from conduit_api.courier import still_so
@@ -118,9 +119,23 @@ def test_an_endpoint_cannot_write_lines_of_the_mail() -> None:
     assert len(line) < 400
 
 
-def test_names_outside_ascii_are_no_trouble() -> None:
-    mail = mail_about(failing(webhook()), address="größe@example.org")
-    assert "größe@example.org" in mail.subject
+@pytest.mark.parametrize("address", ["größe@example.org", f"{'a' * 28}@example.org"])
+def test_an_address_that_would_fold_the_subject_stands_below_only(address: str) -> None:
+    mail = mail_about(failing(webhook()), address=address)
+    assert mail.subject == "Your webhook is failing: wh_1"
+    assert f"    {address}\n" in mail.text
+
+
+def test_every_subject_fits_on_one_line() -> None:
+    of = {"id": new_id(Prefix.WEBHOOK), "address": f"{'a' * 27}@example.org"}
+    for notice in (
+        failing(webhook()),
+        paused_notice(webhook(), NOON, ERROR, NOON),
+        gone_notice(webhook(), NOON),
+    ):
+        for changes in (of, of | {"address": f"{'a' * 60}@example.org"}):
+            subject = mail_about(notice, **changes).subject
+            assert len(f"Subject: {subject}") <= 78
 
 
 @pytest.mark.parametrize(

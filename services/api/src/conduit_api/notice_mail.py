@@ -21,6 +21,9 @@ NAMED = 20
 
 _LONGEST_ERROR = 300  # characters
 
+_LONGEST_NAME = 39
+"""Characters that leave a subject on one line of 78 octets (RFC 5322 §2.1.1)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -57,9 +60,7 @@ class NoticeWriter:
         one = len(subjects) == 1
         return Mail(
             account.email,
-            text.of_one.format(first.webhook.address)
-            if one
-            else text.of_many.format(len(subjects)),
+            text.of_one.format(_name(first.webhook)) if one else text.of_many.format(len(subjects)),
             "\n".join([text.opening, *described, text.ending.format(hold=_lasting(self.hold))]),
             self._link(first.webhook) if one else f"{self.public_url}/app/webhooks",
         )
@@ -78,6 +79,12 @@ class NoticeWriter:
 
     def _link(self, webhook: Webhook) -> str:
         return f"{self.public_url}/app/webhooks/{webhook.id}"
+
+
+def _name(webhook: Webhook) -> str:
+    """Return what a subject calls a webhook: its address, or its id if that is long or no ASCII."""
+    address = webhook.address
+    return address if len(address) <= _LONGEST_NAME and address.isascii() else webhook.id
 
 
 def _lasting(time: timedelta) -> str:
