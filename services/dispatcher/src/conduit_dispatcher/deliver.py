@@ -57,7 +57,7 @@ PUT_OFF = Counter(
 )
 
 _BRIEF = 5.0
-"""Seconds of a wait that is not put on record."""
+"""Seconds of a wait for a busy endpoint that is not put on record."""
 
 _WAITED_IN_VAIN = not_called("the endpoint has failed for as long as mail waits for it")
 _NOT_KEPT = not_called("the mail is not kept any more")
@@ -199,11 +199,11 @@ class Deliverer:
         if put_off.why is Why.FAILING and now - made_at(event.delivery_id) > self.longest_wait:
             return await self._attempted(incoming, event, webhook, instead=_WAITED_IN_VAIN)
         PUT_OFF.labels(put_off.why).inc()
-        paced = put_off.why is Why.PACED
-        parked = not paced and (event.on_record or wait >= _BRIEF)
+        paced, failing = put_off.why is Why.PACED, put_off.why is Why.FAILING
+        parked = not paced and (failing or event.on_record or wait >= _BRIEF)
         if paced or (parked and not event.on_record):
             await self._record_pending(event, webhook, until)
-        elif put_off.why is Why.FAILING and parked:
+        elif failing:
             await self._record_postponed(event, webhook, until)
         later = encode(event.postponed(until, paced=paced, parked=parked))
         queued = DeliveryAnswered(event.delivery_id, DeliveryOutcome.QUEUED)
@@ -253,8 +253,8 @@ class Deliverer:
         known = _answer_of(made) if made else instead
         answer = known or await self._called(event, webhook, mail, until)
         if entry is not None:
-            entry.leave()
             await self.door.endpoints.note(webhook.id, answer, entry.permit)
+            entry.leave()  # not before: the next mail is to know of a failure
         answer = _as_told(answer, webhook)
         step = self._step(event, answer)
         attempt = made or _attempt(event, mail, answer)

@@ -25,16 +25,38 @@ _WEIGHT = 0.2  # of the latest call, in the pace
 _IDLE = 1_000  # lines without a call that are remembered for their pace
 
 
+def expected(tail: float, now: float, step: float, chance: float) -> tuple[float, float]:
+    """Return the seconds until a mail's turn, and that turn, which is the new end of the line.
+
+    `tail` is the turn of the one before, `step` what each call takes from the line. What would come
+    back later than can be foretold is spread by `chance`, from 0 to 1, and lengthens no line.
+    """
+    turn = max(tail, now + _PATIENCE) + step
+    if turn - now <= _FAR:
+        return turn - now, turn
+    return _FAR * (0.5 + chance), min(tail, now + _FAR)
+
+
 class _Line:
     """One webhook's calls under way, and those who wait for a place."""
 
-    __slots__ = ("in_flight", "pace", "tail", "waiting")
+    __slots__ = ("in_flight", "pace", "slowed_at", "tail", "waiting")
 
     def __init__(self) -> None:
         self.in_flight = 0
         self.waiting: deque[asyncio.Future[bool]] = deque()
         self.pace = _UNKNOWN_PACE
+        self.slowed_at = 0.0
         self.tail = 0.0
+
+    def slow_down(self, now: float) -> None:
+        """Take the pace to be slower, since somebody waited in vain, before any call has ended.
+
+        Many give up at the same moment, for the same reason.
+        """
+        if now - self.slowed_at >= _PATIENCE:
+            self.slowed_at = now
+            self.pace = min(max(self.pace * 2, _PATIENCE), _FAR)
 
 
 class Place:
@@ -87,16 +109,10 @@ class Places:
         return Place(self, webhook_id, line, asyncio.get_running_loop().time())
 
     def turn(self, webhook_id: str, chance: float) -> float:
-        """Return in how many seconds it is the turn of a mail that found no place.
-
-        What comes back later than can be foretold is spread by `chance`, from 0 to 1.
-        """
+        """Return in how many seconds it is the turn of a mail that found no place."""
         line, now = self._line(webhook_id), asyncio.get_running_loop().time()
-        line.tail = max(line.tail, now + _PATIENCE) + line.pace / self._allowed()
-        if line.tail - now <= _FAR:
-            return line.tail - now
-        line.tail = now + _FAR
-        return _FAR * (0.5 + chance)
+        wait, line.tail = expected(line.tail, now, line.pace / self._allowed(), chance)
+        return wait
 
     def left(self, webhook_id: str, line: _Line, started: float | None) -> None:
         """Take a place back; `started`: when the call in it began."""
@@ -150,8 +166,7 @@ class Places:
             self._waiting -= 1
             if granted in line.waiting:
                 line.waiting.remove(granted)
-        # So slow has it become, although the calls that tell have not ended.
-        line.pace = min(max(line.pace * 2, _PATIENCE), _FAR)
+        line.slow_down(loop.time())
         return False
 
     def _let_in(self, line: _Line) -> None:

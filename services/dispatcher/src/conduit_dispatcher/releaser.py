@@ -36,7 +36,9 @@ _PACE = 0.25
 
 _BATCH = 50
 _HOLDINGS = 10_000  # in one look
-_LEASE = timedelta(minutes=1)
+_LEASE = timedelta(seconds=20)
+"""Longer than a batch takes, and as long as it waits when its dispatcher is killed."""
+
 _EXPIRY = 60.0  # seconds between two looks for what waits for too long
 
 _TOO_LONG = "the webhook was paused for longer than mail is held"

@@ -19,7 +19,7 @@ DELIVERIES_SYNC = "deliveries.sync"
 DOMAINS_VERIFY = "domains.verify"
 WEBHOOKS_SIMULATE = "webhooks.simulate"
 
-DELAYS = (1, 5, 10, 30, 60, 300, 900, 3_600, 10_800, 21_600, 43_200, 86_400)
+DELAYS = (1, 5, 10, 30, 60, 120, 300, 900, 3_600, 10_800, 21_600, 43_200, 86_400)
 """Seconds for which there is a delay queue each."""
 
 DEAD_KEPT = 14 * 86_400
