@@ -13,17 +13,23 @@ from conduit.bus.packets import from_message
 from conduit.bus.publisher import Publisher
 from conduit.bus.topology import DELIVERIES, DELIVERIES_DEAD
 from conduit.events import Event, MailAccepted, decode, encode
-from conduit.model.delivery import Attempt, Result
+from conduit.model.delivery import Attempt, Delivery, Result
+from conduit.model.endpoint_health import EndpointHealth
 from conduit.model.envelope import Envelope
 from conduit.model.ids import Prefix, new_id
 from conduit.model.message import Message
+from conduit.model.notice import Notice
 from conduit.model.record import utc_now
 from conduit.model.webhook import Webhook, public_address
 from conduit.security.secrets import SecretBox
 from conduit.settings import BusSettings, Keys, StoreSettings
 from conduit.store.connection import Store, open_store
+from conduit.store.deliveries import Deliveries
 from conduit.store.delivery_logs import DeliveryLogs
+from conduit.store.endpoint_health import EndpointHealths
+from conduit.store.holdings import Holdings
 from conduit.store.messages import Messages
+from conduit.store.notices import Notices
 from conduit.store.webhooks import Webhooks
 from conduit_local.stack import Stack
 from tests.support.polling import eventually
@@ -45,6 +51,11 @@ class Mailroom:
         self.webhooks = Webhooks(store)
         self.logs = DeliveryLogs(store, timedelta(days=30))
         self.messages = Messages(store, timedelta(days=3))
+        self._notices = Notices(store)
+        self.deliveries = Deliveries(store, timedelta(days=30))
+        self.healths = EndpointHealths(store)
+        self.holdings = Holdings(store)
+        self.publisher = publisher
         self._deliveries = store.collection("deliveries")
         self._chunks = store.collection("messages")
         self._slots = store.collection("slots")
@@ -81,6 +92,48 @@ class Mailroom:
                 }
             )
         )
+
+    async def pause(self, webhook: Webhook) -> Webhook:
+        """Pause a webhook, as the API's watch does."""
+        return await self._changed(webhook, paused_at=utc_now())
+
+    async def resume(self, webhook: Webhook) -> Webhook:
+        """Resume it, as its owner does."""
+        resumed = await self._changed(webhook, paused_at=None)
+        await self.healths.forget([webhook.id])
+        return resumed
+
+    async def leave_alone(self, webhook: Webhook, pause: timedelta) -> EndpointHealth:
+        """Have an endpoint not called for a while, as when it has failed often enough."""
+        now = utc_now()
+        health = EndpointHealth(
+            webhook_id=webhook.id,
+            failing_since=now,
+            failures=10,
+            last_error="the endpoint answered 500",
+            last_failed_at=now,
+            retry_at=now + pause,
+            pauses=1,
+        )
+        written = await self.healths.write(health)
+        assert written is not None
+        return written
+
+    async def _changed(self, webhook: Webhook, **changes: Any) -> Webhook:
+        current = await self.webhooks.of_id(webhook.id)
+        assert current is not None
+        return await self.webhooks.replace(current.model_copy(update=changes))
+
+    async def held(self, webhook: Webhook, count: int, within: float = 20) -> list[Delivery]:
+        """Return the deliveries of a webhook that wait in the store, once they are so many."""
+
+        async def found() -> list[Delivery] | None:
+            held = await self.deliveries.held(webhook.id, count + 1)
+            return held if len(held) == count else None
+
+        held = await eventually(found, within=within, what=f"{count} held mails")
+        assert held is not None
+        return held
 
     async def accept(
         self, webhook: Webhook, raw: bytes = MAIL, *, stored: bool = False
@@ -148,6 +201,11 @@ class Mailroom:
     async def delivery_of(self, delivery_id: str) -> dict[str, Any] | None:
         """Return the record with this id."""
         return await self._deliveries.find_one({"_id": delivery_id})
+
+    async def notices_about(self, webhook: Webhook) -> list[Notice]:
+        """Return what a webhook's owner is to be told."""
+        due = await self._notices.due(utc_now() + timedelta(hours=1), 1_000)
+        return [notice for notice in due if notice.webhook_id == webhook.id]
 
     async def next_slot(self, webhook: Webhook) -> datetime:
         """Return the moment from which a rate-limited webhook may be called again."""

@@ -25,6 +25,7 @@ from conduit.model.authentication import (
     SpfScope,
     SpfStatus,
 )
+from conduit.model.delivery import Delivery
 from conduit.model.envelope import Envelope
 
 
@@ -46,7 +47,9 @@ class MailAccepted:
     with every attempt, so that an endpoint recognises a repetition after a crash or a lost answer.
     `raw` is the mail, or None when it is kept in the store under `message_id`, being too large for
     the bus. `attempt` is the number of the next attempt, counted from 1, which is made no earlier
-    than `not_before`. `paced` tells that the webhook's rate limit has given out `not_before`.
+    than `not_before`. `paced` tells that the webhook's rate limit has given out `not_before`;
+    `parked`, that it is no more than the expected turn of a mail whose webhook is busy or fails, so
+    that it may go ahead before if it can. Either is on record.
     `replay_of` is the delivery that the mail first came with, when its owner had it sent again.
     `shared` tells that the mail is on its way to other accounts too; where it is not known, it may.
     `authentication` is what SPF, DKIM, DMARC and ARC said, None where they were not asked.
@@ -68,6 +71,29 @@ class MailAccepted:
     replay_of: str | None = None
     shared: bool = True
     authentication: AuthResults | None = None
+    parked: bool = False
+
+    @classmethod
+    def of(cls, delivery: Delivery) -> "MailAccepted":
+        """The event of the next attempt of a delivery, whose mail is kept in the store."""
+        return cls(
+            delivery_id=delivery.id,
+            message_id=delivery.message_id,
+            webhook_id=delivery.webhook_id,
+            envelope=delivery.envelope,
+            received_at=delivery.received_at,
+            size=delivery.size,
+            raw=None,
+            attempt=delivery.attempts + 1,
+            replay_of=delivery.replay_of,
+            shared=delivery.shared,
+            authentication=delivery.authentication,
+        )
+
+    @property
+    def on_record(self) -> bool:
+        """Whether a dispatcher has recorded the delivery, and kept the mail, before."""
+        return self.attempt > 1 or self.paced or self.parked
 
     def by_reference(self) -> "MailAccepted":
         """The event of a mail that is kept in the store."""
@@ -77,13 +103,15 @@ class MailAccepted:
         """How long to wait for the next attempt; zero or less: it is due."""
         return (self.not_before or now) - now
 
-    def postponed(self, until: datetime, *, paced: bool = False) -> "MailAccepted":
+    def postponed(
+        self, until: datetime, *, paced: bool = False, parked: bool = False
+    ) -> "MailAccepted":
         """The same attempt, later."""
-        return replace(self, not_before=until, paced=paced)
+        return replace(self, not_before=until, paced=paced, parked=parked)
 
     def next_attempt(self, at: datetime) -> "MailAccepted":
         """The attempt after this one."""
-        return replace(self, attempt=self.attempt + 1, not_before=at, paced=False)
+        return replace(self, attempt=self.attempt + 1, not_before=at, paced=False, parked=False)
 
 
 @dataclass(frozen=True, slots=True)

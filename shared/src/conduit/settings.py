@@ -190,6 +190,21 @@ class StoreSettings(ConduitSettings):
         return timedelta(days=self.message_retention_days)
 
 
+class HoldingSettings(ConduitSettings):
+    """How long mail waits."""
+
+    held_mail_days: Annotated[float, Field(gt=0, le=3_650)] = Field(
+        default=14,
+        description="Days that mail waits for a webhook that is paused, or whose endpoint is left "
+        "alone; then it has failed.",
+    )
+
+    @property
+    def longest_wait(self) -> timedelta:
+        """How long mail waits for an endpoint that may not be called."""
+        return timedelta(days=self.held_mail_days)
+
+
 class SecretSettings(ConduitSettings):
     """The keys that encrypt secrets at rest."""
 

@@ -6,14 +6,20 @@ from typing import Any
 
 import pytest
 
+from conduit.model.endpoint_health import EndpointHealth
 from conduit.model.message import Message
+from conduit.model.notice import gone_notice
 from conduit.model.record import utc_now
 from conduit.settings import StoreSettings
 from conduit.store.accounts import Accounts
 from conduit.store.connection import Store, open_store
+from conduit.store.endpoint_health import EndpointHealths
+from conduit.store.holdings import Holdings
 from conduit.store.indexes import INDEXES
 from conduit.store.messages import Messages
+from conduit.store.notices import Notices
 from conduit.store.slots import Slots
+from conduit.store.webhooks import Webhooks
 from conduit_api.erasure import Erasure
 from conduit_local.stack import Stack
 from tests.integration.api.client import PASSWORD, Client, User
@@ -52,6 +58,7 @@ async def settle(user: User, store: Store, mail: Mail, mailbox: Mailbox) -> tupl
         await mail.logs.add([refusal])
         texts += [each["id"], delivery.id, delivery.message_id, refusal.id]
         await Slots(store).take(each["id"], utc_now(), timedelta(seconds=1))
+    await settle_trouble(user, store, webhook["id"])
     (await user.client.delete(f"/webhooks/{removed['id']}")).expect(204)
     await user.client.post("/accounts/password-reset", {"email": user.email})
     await mailbox.token(user.email)
@@ -63,6 +70,23 @@ async def settle(user: User, store: Store, mail: Mail, mailbox: Mailbox) -> tupl
         {"_id": webhook["id"], "account_id": user.id, "expires_at": now, "tries": 0}
     )
     return tuple(texts)
+
+
+async def settle_trouble(user: User, store: Store, webhook_id: str) -> None:
+    """Give an account a webhook whose endpoint fails, and which has mail that waits."""
+    now = utc_now()
+    health = EndpointHealth(
+        webhook_id=webhook_id,
+        failing_since=now,
+        failures=1,
+        last_error="the endpoint answered 503",
+        last_failed_at=now,
+    )
+    await EndpointHealths(store).write(health)
+    await Holdings(store).note(webhook_id, now)
+    webhook = await Webhooks(store).owned(user.id, webhook_id)
+    assert webhook is not None
+    await Notices(store).add(gone_notice(webhook, now + timedelta(days=1)))
 
 
 async def deleted(client: Client, password: str = PASSWORD) -> Any:

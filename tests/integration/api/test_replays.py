@@ -177,6 +177,28 @@ async def test_a_state_and_a_time_can_be_asked_for(
     assert [event.replay_of for event in await queued(1)] == [wanted.id]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"sender": "bob@example.com"},
+        {"message_id": "2@example.com"},
+        {"message_id": "<2@example.com>"},
+    ],
+    ids=str,
+)
+async def test_a_sender_and_a_message_can_be_asked_for(
+    resident: User, mail: Mail, queued: Queued, body: dict[str, str]
+) -> None:
+    webhook = await resident.new_webhook()
+    await mail.handled(webhook["id"])
+    wanted, _ = await mail.handled(
+        webhook["id"], sender="bob@example.com", smtp_message_id="<2@example.com>"
+    )
+    path = f"/webhooks/{webhook['id']}/deliveries/replay"
+    assert (await resident.client.post(path, body)).expect(202)["queued"] == 1
+    assert [event.replay_of for event in await queued(1)] == [wanted.id]
+
+
 async def test_as_many_are_replayed_as_one_request_may(
     resident: User, mail: Mail, queued: Queued
 ) -> None:
@@ -201,7 +223,8 @@ async def test_as_many_are_replayed_as_one_request_may(
             {"cursor": "999999999999999999-dlv_01arz3ndektsv4rrffq69g5fav"},
             (422, "validation_error"),
         ),
-        ({"sender": 1}, (422, "unknown_field")),
+        ({"sender": 1}, (422, "validation_error")),
+        ({"recipient": "a@example.org"}, (422, "unknown_field")),
     ],
 )
 async def test_wrong_filters_are_refused(

@@ -9,6 +9,7 @@ import pytest
 
 from conduit.events import DomainCheckRequested
 from conduit.model.delivery import DeliveryState, Result
+from conduit.model.notice import Occasion
 from conduit.model.record import utc_now
 from conduit_local.receiver import Answer, Receiver
 from conduit_local.signatures import conduit_is_valid, standard_is_valid
@@ -120,6 +121,18 @@ async def test_an_endpoint_that_is_gone_switches_its_webhook_off(
     changed = await mailroom.webhooks.of_id(webhook.id)
     assert changed is not None
     assert not changed.active
+    [notice] = await mailroom.notices_about(webhook)
+    assert notice.occasion is Occasion.GONE
+
+
+async def test_mails_that_find_it_gone_at_once_have_its_owner_told_once(
+    mailroom: Mailroom, receiver: Receiver
+) -> None:
+    receiver.always_answer(Answer(410))
+    webhook = await mailroom.webhook(receiver.url)
+    for event in [await mailroom.accept(webhook) for _ in range(5)]:
+        await mailroom.dead(event)
+    assert len(await mailroom.notices_about(webhook)) == 1
 
 
 async def test_queued_mail_of_an_inactive_webhook_is_kept_and_logged(

@@ -29,6 +29,8 @@ SYNC, THEN_QUEUED = DeliveryMode.SYNC, DeliveryMode.SYNC_THEN_QUEUED
 FAILED = "450 4.3.0 The receiving application does not answer, try again later"
 REFUSED = "550 5.3.0 The receiving application refused the mail"
 OVER_RATE = "450 4.7.1 Too much mail for this address, try again later"
+PAUSED = "450 4.3.0 Deliveries to this address are paused, try again later"
+LEFT_ALONE = "450 4.3.0 The endpoint of this address fails at present, try again later"
 AWAY = "451 4.3.0 Temporary failure, try again later"
 
 
@@ -338,6 +340,49 @@ async def test_mail_of_a_webhook_that_is_deleted_or_switched_off_meanwhile_is_re
     attempts = await mailroom.attempts(off, 2)
     assert {attempt.error for attempt in attempts} == {"the webhook is switched off"}
     assert receiver.requests == []
+
+
+async def test_mail_of_a_paused_webhook_is_deferred_uncalled_and_on_record(
+    mailroom: Mailroom, receiver: Receiver, ingest: Ingest
+) -> None:
+    webhook = await mailroom.pause(await mailroom.webhook(receiver.url, delivery_mode=SYNC))
+    event = mail_to(webhook)
+    assert await ingest.reply(event) == PAUSED
+    await expect_state(mailroom, event, DeliveryState.FAILED, 1)
+    [attempt] = await mailroom.attempts(webhook, 1)
+    assert attempt.error == "not called, since the webhook is paused"
+    assert receiver.requests == []
+    queued = mail_to(webhook)
+    assert await ingest.reply(queued, THEN_QUEUED) == f"250 2.0.0 queued as {queued.delivery_id}"
+    [held] = await mailroom.held(webhook, 1)
+    assert held.id == queued.delivery_id
+
+
+async def test_mail_for_an_endpoint_that_is_left_alone_is_deferred_at_once_and_on_record(
+    mailroom: Mailroom, receiver: Receiver, ingest: Ingest
+) -> None:
+    webhook = await mailroom.webhook(receiver.url, delivery_mode=SYNC, rate_limit=1)
+    await mailroom.leave_alone(webhook, timedelta(hours=1))
+    event = mail_to(webhook)
+    assert await ingest.reply(event) == LEFT_ALONE
+    await expect_state(mailroom, event, DeliveryState.FAILED, 1)
+    [attempt] = await mailroom.attempts(webhook, 1)
+    assert attempt.result is Result.TRANSIENT
+    assert "the endpoint fails" in (attempt.error or "")
+    assert receiver.requests == []
+
+
+async def test_one_mail_whose_sender_waits_is_the_probe(
+    mailroom: Mailroom, receiver: Receiver, ingest: Ingest
+) -> None:
+    receiver.always_answer(Answer(delay=1))
+    webhook = await mailroom.webhook(receiver.url, delivery_mode=SYNC)
+    await mailroom.leave_alone(webhook, timedelta(seconds=-1))
+    replies = await asyncio.gather(*(ingest.reply(mail_to(webhook)) for _ in range(3)))
+    assert sorted(line[:3] for line in replies) == ["250", "450", "450"]
+    assert len(receiver.requests) == 1
+    assert await mailroom.healths.of_id(webhook.id) is None
+    assert (await ingest.reply(mail_to(webhook))).startswith("250 ")
 
 
 async def test_then_queued_tells_of_a_quick_first_attempt(

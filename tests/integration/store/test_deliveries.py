@@ -185,6 +185,65 @@ async def test_what_was_replayed_is_not_again(deliveries: Deliveries) -> None:
     assert noted == once.model_copy(update={"replayed_at": NOON})
 
 
+def held(minute: int = 0, **changes: Any) -> Delivery:
+    waiting = {"state": DeliveryState.PENDING, "attempts": 0}
+    return delivery(minute, **waiting | {"held_at": NOON + timedelta(minutes=minute)} | changes)
+
+
+async def test_what_is_held_is_found_the_longest_first(deliveries: Deliveries) -> None:
+    written = [held(minute) for minute in (2, 0, 1)]
+    await deliveries.put([*written, held(webhook_id="wh_2"), delivery()])
+    first, second, third = sorted(written, key=lambda each: each.received_at)
+    assert await deliveries.held("wh_1", 2) == [first, second]
+    assert await deliveries.held("wh_1", 9) == [first, second, third]
+    assert await deliveries.held("wh_1", 9, NOON + timedelta(minutes=1)) == [first]
+    assert await deliveries.of_webhook("wh_1", first.id) == first
+
+
+async def test_what_is_held_does_not_expire_before_it_is_let_go(
+    deliveries: Deliveries, store: Store
+) -> None:
+    waiting = held()
+    await deliveries.put([waiting])
+    collection = store.collection("deliveries")
+    document = await collection.find_one({"_id": waiting.id})
+    assert document is not None
+    assert "expires_at" not in document
+    later = NOON + timedelta(days=3)
+    await deliveries.let_go([waiting], later)
+    document = await collection.find_one({"_id": waiting.id})
+    assert document is not None
+    assert document["expires_at"] == later + timedelta(days=30)
+    gone = waiting.model_copy(update={"held_at": None, "updated_at": later})
+    assert await deliveries.of_webhook("wh_1", waiting.id) == gone
+    assert await deliveries.held("wh_1", 9) == []
+
+
+async def test_what_went_on_or_is_held_anew_is_not_let_go(deliveries: Deliveries) -> None:
+    seen = [held(0), held(1)]
+    await deliveries.put(seen)
+    delivered = seen[0].model_copy(
+        update={"attempts": 1, "state": DeliveryState.DELIVERED, "held_at": None}
+    )
+    anew = seen[1].model_copy(update={"held_at": NOON + timedelta(hours=1)})
+    await deliveries.put([delivered, anew])
+    await deliveries.let_go(seen, NOON + timedelta(hours=2))
+    assert await deliveries.of_webhook("wh_1", delivered.id) == delivered
+    assert await deliveries.held("wh_1", 9) == [anew]
+
+
+async def test_what_waits_is_postponed_and_what_went_on_is_not(deliveries: Deliveries) -> None:
+    waiting, until = delivery(attempts=0, state=DeliveryState.PENDING), NOON + timedelta(hours=1)
+    done = delivery(attempts=1, state=DeliveryState.DELIVERED)
+    await deliveries.put([waiting, done])
+    assert await deliveries.postpone(waiting.id, 0, until)
+    assert not await deliveries.postpone(waiting.id, 1, until)
+    assert not await deliveries.postpone(done.id, 1, until)
+    assert not await deliveries.postpone("dlv_1", 0, until)
+    found = await deliveries.of_webhook("wh_1", waiting.id)
+    assert found == waiting.model_copy(update={"next_attempt_at": until})
+
+
 async def test_deliveries_of_webhooks_are_forgotten(deliveries: Deliveries) -> None:
     await deliveries.put([delivery(), delivery(webhook_id="wh_2"), delivery(webhook_id="wh_3")])
     await deliveries.forget(["wh_1", "wh_2"])

@@ -73,6 +73,20 @@ async def test_nothing_is_held_for_a_shorter_time_than_before(
     assert (await chunks(store, kept))[0]["expires_at"] == NOON + RETENTION
 
 
+@pytest.mark.parametrize("retention", [timedelta(0), RETENTION])
+async def test_what_waits_in_the_store_is_put_there_whatever_the_retention(
+    store: Store, retention: timedelta
+) -> None:
+    messages, waiting, there = Messages(store, retention), mail(bytes(CHUNK + 1)), mail()
+    until = NOON + timedelta(days=14)
+    await messages.put(there)
+    for each in (waiting, there):
+        await messages.put_until(each, until)
+        assert await messages.get(each.id) == each.raw
+        kept = {document["expires_at"] for document in await chunks(store, each)}
+        assert kept == {until + UNDER_WAY}
+
+
 async def test_what_is_forgotten_leaves_nothing(messages: Messages, store: Store) -> None:
     forgotten, other = mail(bytes(CHUNK + 1)), mail()
     await messages.keep([forgotten, other])

@@ -9,6 +9,7 @@ from conduit.errors import DuplicateKey, VersionConflict
 from conduit.model.domain import Domain
 from conduit.model.record import utc_now
 from conduit.model.webhook import Sealed
+from conduit.store.batched import MOST
 from conduit.store.connection import Store
 from conduit.store.domains import Domains
 from conduit.store.webhooks import Webhooks
@@ -29,6 +30,16 @@ async def test_webhooks_are_found_by_several_addresses_at_once(store: Store) -> 
     asked = [kept[2].address, "nobody@example.com", kept[0].address, kept[0].address]
     assert await webhooks.of_addresses(asked) == {each.address: each for each in kept[::2]}
     assert await webhooks.of_addresses([]) == {}
+
+
+async def test_webhooks_are_found_by_their_ids_whoever_owns_them(store: Store) -> None:
+    webhooks = Webhooks(store)
+    kept = [webhook(account_id=f"acc_{number}") for number in range(3)]
+    for each in kept:
+        await webhooks.insert(each)
+    asked = [kept[0].id, kept[2].id, *(f"wh_{number}" for number in range(MOST))]
+    assert await webhooks.of_ids(asked) == {each.id: each for each in kept[::2]}
+    assert await webhooks.of_ids([]) == {}
 
 
 async def test_what_is_large_in_a_webhook_is_not_read_for_its_address(store: Store) -> None:

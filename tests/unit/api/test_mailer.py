@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from conduit_api.background import Background
-from conduit_api.mail_carriers import Directory
+from conduit_api.mail_carriers import Directory, RelayUnavailable
 from conduit_api.mailer import Carrier, Mail, Mailer, MailRefused
 
 LINK = "https://conduit.example.com/app/reset-password/confirm#token=a-token_1"
@@ -69,6 +69,25 @@ async def test_a_confirmation_mail_has_its_own_link() -> None:
     task.cancel()
     await asyncio.wait([task])
     assert carrier.mails[0][0].link == "http://127.0.0.1:8080/app/confirm-email#token=token"
+
+
+async def test_a_mail_that_is_handed_over_at_once_says_how_that_went(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    mail = Mail("user@example.com", "Hello", "It works.\n", LINK)
+    carrier = Kept()
+    await at_once(carrier).hand_over(mail)
+    assert [each for each, _ in carrier.mails] == [mail]
+    with pytest.raises(RelayUnavailable):
+        await at_once(Kept(RelayUnavailable("451 later"))).hand_over(mail)
+    await at_once(Kept(MailRefused("550 no such user"))).hand_over(mail)
+    await at_once(None).hand_over(mail)
+    assert caplog.messages == ["mail.refused", "mail.nowhere_to_send"]
+
+
+def at_once(carrier: Carrier | None) -> Mailer:
+    nobody = Background("outbox", at_once=1, waiting=1, pauses=())
+    return Mailer(carrier, nobody, sender="c@example.com", public_url="http://127.0.0.1:8080")
 
 
 async def test_without_a_way_to_send_that_is_told_and_the_token_is_not(

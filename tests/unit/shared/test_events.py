@@ -94,6 +94,7 @@ mails = st.builds(
     attempt=st.integers(1, 100),
     not_before=st.none() | moments,
     paced=st.booleans(),
+    parked=st.booleans(),
     authentication=st.none() | authentications,
 )
 events = (
@@ -223,7 +224,7 @@ def test_no_results_raise_anything_else(values: dict[str, Any]) -> None:
 def test_fields_with_a_default_may_be_missing() -> None:
     packet = encode(MAIL)
     meta = orjson.loads(packet.meta)
-    for name in ("attempt", "not_before", "paced"):
+    for name in ("attempt", "not_before", "paced", "parked"):
         del meta[name]
     assert decode(replace(packet, meta=orjson.dumps(meta))) == MAIL
 
@@ -298,6 +299,17 @@ def test_the_steps_of_a_mail() -> None:
     assert MAIL.due_in(NOW) == timedelta(0)
     paced = MAIL.postponed(later, paced=True)
     assert (paced.attempt, paced.paced, paced.due_in(NOW)) == (1, True, timedelta(seconds=10))
+    parked = paced.postponed(later, parked=True)
+    assert (parked.attempt, parked.paced, parked.parked) == (1, False, True)
+    assert not parked.next_attempt(later).parked
     following = paced.next_attempt(later)
     assert (following.attempt, following.paced, following.not_before) == (2, False, later)
     assert following.delivery_id == MAIL.delivery_id
+
+
+def test_what_a_dispatcher_has_put_off_or_tried_is_on_record() -> None:
+    assert not MAIL.on_record
+    assert not MAIL.postponed(NOW).on_record
+    assert MAIL.postponed(NOW, paced=True).on_record
+    assert MAIL.postponed(NOW, parked=True).on_record
+    assert MAIL.next_attempt(NOW).on_record

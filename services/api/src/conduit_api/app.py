@@ -22,19 +22,24 @@ from conduit.store.connection import Store, open_store
 from conduit.store.deliveries import Deliveries
 from conduit.store.delivery_logs import DeliveryLogs
 from conduit.store.domains import Domains
+from conduit.store.endpoint_health import EndpointHealths
 from conduit.store.indexes import ensure_indexes
 from conduit.store.mailed_tokens import email_confirmations, password_resets
 from conduit.store.messages import Messages
+from conduit.store.notices import Notices
 from conduit.store.sessions import Sessions
 from conduit.store.smtp_policies import SmtpPolicies
 from conduit.store.webhooks import Webhooks
 from conduit.telemetry.health import Health, serve_health
 from conduit_api.background import Background
 from conduit_api.context import Context
+from conduit_api.courier import Courier
 from conduit_api.domain_checks import BusDomainChecks
+from conduit_api.endpoint_watch import EndpointWatch
 from conduit_api.erasure import Erasure
 from conduit_api.mail_carriers import carrier_of
 from conduit_api.mailer import Mailer
+from conduit_api.notice_mail import NoticeWriter
 from conduit_api.replays import Replays
 from conduit_api.routes import OPERATIONS
 from conduit_api.server import application
@@ -58,6 +63,7 @@ async def compose(settings: ApiSettings, lifecycle: Lifecycle) -> None:
 
     bus = await lifecycle.enter(open_bus(settings))
     context = await _context(settings, store, bus, lifecycle)
+    _watch_endpoints(context, lifecycle)
 
     await _serve(context, settings, lifecycle)
     health.started()
@@ -104,6 +110,8 @@ async def _context(settings: ApiSettings, store: Store, bus: Bus, lifecycle: Lif
         email_confirmations=email_confirmations(store),
         api_tokens=ApiTokens(store),
         webhooks=Webhooks(store),
+        healths=EndpointHealths(store),
+        notices=Notices(store),
         policies=SmtpPolicies(store),
         domains=Domains(store),
         audit_log=AuditLog(store),
@@ -124,6 +132,25 @@ async def _context(settings: ApiSettings, store: Store, bus: Bus, lifecycle: Lif
         simulations=BusSimulations(rpc),
         replays=Replays(deliveries, messages, publisher),
     )
+
+
+def _watch_endpoints(context: Context, lifecycle: Lifecycle) -> None:
+    """Have the owners of endpoints that fail for long told, beside all that is asked for."""
+    settings = context.settings
+    watch = EndpointWatch(
+        context.healths, context.webhooks, context.notices, context.audit_log, settings.patience
+    )
+    lifecycle.spawn(watch.run(), "endpoint_watch")
+    courier = Courier(
+        context.notices,
+        context.accounts,
+        context.webhooks,
+        context.healths,
+        context.mailer,
+        NoticeWriter(settings.public_url, settings.longest_wait),
+        pause=watch.pause,
+    )
+    lifecycle.spawn(courier.run(), "courier")
 
 
 async def _serve(context: Context, settings: ApiSettings, lifecycle: Lifecycle) -> None:

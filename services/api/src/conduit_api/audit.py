@@ -36,7 +36,12 @@ async def record_own(
     context: Context, account_id: str, action: Action, subject: str, **details: str
 ) -> None:
     """Add an entry for what Conduit did by itself, whoever's request led to it."""
-    entry = AuditEntry(
+    await context.audit_log.add(own_entry(account_id, action, subject, **details))
+
+
+def own_entry(account_id: str, action: Action, subject: str, **details: str) -> AuditEntry:
+    """Return the entry for what Conduit did by itself."""
+    return AuditEntry(
         id=new_id(Prefix.AUDIT),
         account_id=account_id,
         action=action,
@@ -46,4 +51,3 @@ async def record_own(
         details=details,
         at=utc_now(),
     )
-    await context.audit_log.add(entry)

@@ -14,8 +14,10 @@ from conduit.store.challenges import Challenges
 from conduit.store.deliveries import Deliveries
 from conduit.store.delivery_logs import DeliveryLogs
 from conduit.store.domains import Domains
+from conduit.store.endpoint_health import EndpointHealths
 from conduit.store.mailed_tokens import MailedTokens
 from conduit.store.messages import Messages
+from conduit.store.notices import Notices
 from conduit.store.sessions import Sessions
 from conduit.store.smtp_policies import SmtpPolicies
 from conduit.store.webhooks import Webhooks
@@ -41,6 +43,8 @@ class Context:
     email_confirmations: MailedTokens
     api_tokens: ApiTokens
     webhooks: Webhooks
+    healths: EndpointHealths
+    notices: Notices
     policies: SmtpPolicies
     domains: Domains
     logs: DeliveryLogs

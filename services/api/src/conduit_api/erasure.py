@@ -27,8 +27,11 @@ from conduit.store.connection import Store
 from conduit.store.deliveries import Deliveries
 from conduit.store.delivery_logs import DeliveryLogs
 from conduit.store.domains import Domains
+from conduit.store.endpoint_health import EndpointHealths
+from conduit.store.holdings import Holdings
 from conduit.store.mailed_tokens import email_confirmations, password_resets
 from conduit.store.messages import Messages
+from conduit.store.notices import Notices
 from conduit.store.sessions import Sessions
 from conduit.store.slots import Slots
 from conduit.store.smtp_policies import SmtpPolicies
@@ -67,6 +70,9 @@ class Erasure:
             Deliveries(store, settings.log_retention),
             DeliveryLogs(store, settings.log_retention),
             Slots(store),
+            EndpointHealths(store),
+            Holdings(store),
+            Notices(store),
         )
         self._deliveries = self._of_webhooks[0]
         self._audit_log = AuditLog(store)

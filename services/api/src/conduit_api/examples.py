@@ -226,6 +226,8 @@ EXAMPLES: Mapping[str, Json] = {
         "rate_limit": 600,
         "delivery_mode": "queued",
         "smtp_security_policy_id": _POLICY,
+        "paused_at": "2026-04-09T08:00:00Z",
+        "failing_since": "2026-04-04T08:00:00Z",
         "created_at": _SIGNED_UP,
         "updated_at": _SIGNED_UP,
     },

@@ -55,23 +55,37 @@ class Mailer:
         """Send the link that confirms an e-mail address."""
         self._send(to, token, _email_confirmation)
 
+    async def hand_over(self, mail: Mail) -> None:
+        """Bring a mail on its way now, or raise Unavailable when later may be better.
+
+        One that cannot be sent, now or later, is told in the log, and is done with.
+        """
+        if self._carrier is None:
+            _tell_nowhere(mail)
+        else:
+            await _carried(self._carrier, mail, _message(mail, self._sender))
+
     def _send(self, to: str, token: str, write: Callable[[str, str, str], Mail]) -> None:
         mail = write(self._public_url, to, quote(token))
         if self._carrier is None:
-            log.warning(
-                "mail.nowhere_to_send",
-                extra={
-                    "to": mail.to,
-                    "subject": mail.subject,
-                    "mend": "set CONDUIT_MAIL_RELAY_URL or CONDUIT_MAIL_DIRECTORY",
-                },
-            )
+            _tell_nowhere(mail)
             return
         message = _message(mail, self._sender)
         try:
             self._outbox.leave(partial(_carried, self._carrier, mail, message))
         except Overloaded as error:
             log.error("mail.not_sent", extra={**_about(mail, message), "error": str(error)})
+
+
+def _tell_nowhere(mail: Mail) -> None:
+    log.warning(
+        "mail.nowhere_to_send",
+        extra={
+            "to": mail.to,
+            "subject": mail.subject,
+            "mend": "set CONDUIT_MAIL_RELAY_URL or CONDUIT_MAIL_DIRECTORY",
+        },
+    )
 
 
 async def _carried(carrier: Carrier, mail: Mail, message: EmailMessage) -> None:

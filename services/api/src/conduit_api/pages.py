@@ -50,7 +50,7 @@ class MailQuery(PageQuery):
         """Return what is said of the mails."""
         return MailFilter(
             sender=self.sender,
-            smtp_message_ids=_forms_of(self.message_id),
+            smtp_message_ids=forms_of(self.message_id),
             since=self.since,
             until=self.until,
         )
@@ -85,7 +85,8 @@ def _filters(request: web.Request, wanted: PageQuery) -> dict[str, str]:
     }
 
 
-def _forms_of(message_id: str | None) -> tuple[str, ...]:
+def forms_of(message_id: str | None) -> tuple[str, ...]:
+    """Return how a Message-ID may be kept that a client has written, its brackets or not."""
     if message_id is None:
         return ()
     return (message_id,) if message_id.startswith("<") else (message_id, f"<{message_id}>")

@@ -116,7 +116,7 @@ class Replays:
 
     async def _confirmed(self, replay: Delivery) -> bool:
         try:
-            await self._publisher.publish(encode(_event(replay)), DELIVERIES)
+            await self._publisher.publish(encode(MailAccepted.of(replay)), DELIVERIES)
         except BrokerUnavailable as error:
             log.warning("replay.in_doubt", extra={"delivery_id": replay.id, "error": str(error)})
             return False
@@ -133,20 +133,6 @@ def _replay_of(original: Delivery, now: datetime) -> Delivery:
             "updated_at": now,
             "replay_of": original.replay_of or original.id,
             "replayed_at": None,
+            "held_at": None,
         }
-    )
-
-
-def _event(replay: Delivery) -> MailAccepted:
-    return MailAccepted(
-        delivery_id=replay.id,
-        message_id=replay.message_id,
-        webhook_id=replay.webhook_id,
-        envelope=replay.envelope,
-        received_at=replay.received_at,
-        size=replay.size,
-        raw=None,
-        replay_of=replay.replay_of,
-        shared=replay.shared,
-        authentication=replay.authentication,
     )

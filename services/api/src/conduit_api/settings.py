@@ -15,6 +15,7 @@ from conduit.settings import (
     BusSettings,
     ConduitSettings,
     EgressSettings,
+    HoldingSettings,
     Keys,
     Networks,
     PayloadSettings,
@@ -25,6 +26,7 @@ from conduit.settings import (
     StoreSettings,
     items,
 )
+from conduit_api.failing import Patience
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -140,11 +142,34 @@ class MailSettings(ConduitSettings):
     )
 
 
+class FailingSettings(ConduitSettings):
+    """What becomes of webhooks whose endpoints fail."""
+
+    failing_notice_after: Seconds = Field(
+        default=86_400,
+        description="Seconds for which no call of a webhook has succeeded, after which its owner "
+        "gets a mail.",
+    )
+    failing_pause_after: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        default=432_000,
+        description="Seconds for which no call of a webhook has succeeded, after which it is "
+        "paused: its mail waits, and its owner gets a mail. 0: never.",
+    )
+
+    @property
+    def patience(self) -> Patience:
+        """How long endpoints may fail."""
+        paused_after = timedelta(seconds=self.failing_pause_after)
+        return Patience(timedelta(seconds=self.failing_notice_after), paused_after or None)
+
+
 class ApiSettings(
     ThrottleSettings,
     MailSettings,
+    FailingSettings,
     BusSettings,
     StoreSettings,
+    HoldingSettings,
     SecretSettings,
     EgressSettings,
     PayloadSettings,

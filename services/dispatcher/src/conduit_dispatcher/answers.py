@@ -33,6 +33,8 @@ class ProxyFailed(OSError):
 class Answer:
     """What became of a call. `error` is for the owner of the webhook, None when it was taken.
 
+    `called` is false where there was no call after all, or not now: it tells nothing new of the
+    endpoint.
     `smtp` is what the endpoint wants the mail's sender to be told, which counts where that one
     waits for it: see `as_it_says`.
     """
@@ -44,6 +46,7 @@ class Answer:
     response: str | None = None
     retry_after: timedelta | None = None
     smtp: SmtpReply = NOTHING_SAID
+    called: bool = True
 
     def as_it_says(self) -> "Answer":
         """The answer by the endpoint's own SMTP code, if it has one. Who is gone stays gone."""
@@ -104,9 +107,11 @@ def no_answer(error: str, started: float, result: Result = Result.TRANSIENT) -> 
     return Answer(result, None, error, _since(started))
 
 
-def not_called(error: str, result: Result = Result.PERMANENT) -> Answer:
+def not_called(
+    error: str, result: Result = Result.PERMANENT, smtp: SmtpReply = NOTHING_SAID
+) -> Answer:
     """Return that there was no call, and why; by default, why there never will be."""
-    return Answer(result, None, error, 0)
+    return Answer(result, None, error, 0, smtp=smtp, called=False)
 
 
 def _result_of(status: int) -> Result:

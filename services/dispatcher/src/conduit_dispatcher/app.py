@@ -3,6 +3,7 @@
 import logging
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from datetime import timedelta
 
 from conduit.bus.connection import open_bus
 from conduit.bus.consumer import Consumer
@@ -17,17 +18,25 @@ from conduit.store.cached import Cached
 from conduit.store.connection import Store, open_store
 from conduit.store.deliveries import Deliveries
 from conduit.store.delivery_logs import DeliveryLogs
+from conduit.store.endpoint_health import EndpointHealths
+from conduit.store.holdings import Holdings
 from conduit.store.indexes import ensure_indexes
 from conduit.store.messages import Messages
+from conduit.store.notices import Notices
 from conduit.store.slots import Slots
 from conduit.store.webhooks import Webhooks
 from conduit.telemetry.health import Health, serve_health
 from conduit.webhook.egress import Egress
+from conduit_dispatcher.breaker import Rules
 from conduit_dispatcher.calls import CallBuilder
 from conduit_dispatcher.deliver import Deliverer
+from conduit_dispatcher.door import Door
+from conduit_dispatcher.endpoints import Endpoints
 from conduit_dispatcher.links import LinkMaker
 from conduit_dispatcher.pacing import Pacer, Patience
+from conduit_dispatcher.places import Places
 from conduit_dispatcher.recorder import Recorder
+from conduit_dispatcher.releaser import Releaser
 from conduit_dispatcher.retry import RetrySchedule
 from conduit_dispatcher.sender import Sender, open_sender
 from conduit_dispatcher.settings import DispatcherSettings
@@ -39,6 +48,8 @@ log = logging.getLogger(__name__)
 _CACHED_WEBHOOKS = 10_000
 _SIMULATIONS = 50  # at a time
 _WAITING_SHARE = 4  # one in so many of those under way may be waiting for its moment
+_TO_TELL = timedelta(seconds=10)
+"""From the end of a call that was a probe until it is on record what it tells."""
 
 
 async def compose(settings: DispatcherSettings, lifecycle: Lifecycle) -> None:
@@ -59,8 +70,12 @@ async def compose(settings: DispatcherSettings, lifecycle: Lifecycle) -> None:
     sender = await lifecycle.enter(_sender(settings))
     messages = Messages(store, settings.message_retention)
     logs = DeliveryLogs(store, settings.log_retention)
-    recorder = Recorder(logs, Deliveries(store, settings.log_retention), messages)
+    deliveries = Deliveries(store, settings.log_retention)
+    recorder = Recorder(logs, deliveries, messages)
     lifecycle.spawn(recorder.run(), "recorder")
+    webhooks, wait = Webhooks(store), settings.longest_wait
+    releaser = Releaser(Holdings(store), deliveries, webhooks, publisher, recorder, wait)
+    lifecycle.spawn(releaser.run(), "releaser")
 
     deliverer = _deliverer(settings, store, messages, sender, recorder)
     consumer = Consumer(
@@ -122,12 +137,31 @@ def _deliverer(
     return Deliverer(
         webhook_of=cached.get,
         webhooks=webhooks,
+        notices=Notices(store),
         messages=messages,
-        pacer=Pacer(Slots(store)),
         calls=calls,
         links=LinkMaker(signer, messages, settings.message_retention),
         patience=Patience(settings.dispatcher_prefetch // _WAITING_SHARE),
+        deliveries=Deliveries(store, settings.log_retention),
+        holdings=Holdings(store),
+        door=_door(settings, store),
         sender=sender,
         recorder=recorder,
         schedule=RetrySchedule.of_seconds(settings.retry_delays, settings.retry_jitter),
+        longest_wait=settings.longest_wait,
+    )
+
+
+def _door(settings: DispatcherSettings, store: Store) -> Door:
+    rules = Rules(
+        failures=settings.breaker_failures,
+        first=timedelta(seconds=settings.breaker_pause),
+        longest=timedelta(seconds=settings.breaker_longest_pause),
+        jitter=settings.retry_jitter,
+        probe=timedelta(seconds=settings.webhook_timeout) + _TO_TELL,
+    )
+    return Door(
+        endpoints=Endpoints(EndpointHealths(store), rules, cache=settings.dispatcher_webhook_cache),
+        places=Places(settings.dispatcher_limit_per_webhook, settings.dispatcher_prefetch),
+        pacer=Pacer(Slots(store)),
     )

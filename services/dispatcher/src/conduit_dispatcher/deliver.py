@@ -5,13 +5,14 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import inf
 from typing import Protocol
 
 from prometheus_client import Counter, Histogram
 
 from conduit.bus.consumer import Again, Dead, Done, Incoming, Outcome
+from conduit.bus.topology import rough_delay
 from conduit.errors import MalformedEvent, VersionConflict
 from conduit.events import (
     DeliveryAnswered,
@@ -23,8 +24,9 @@ from conduit.events import (
 )
 from conduit.mail.parse import ParsedMail
 from conduit.model.delivery import Attempt, Delivery, DeliveryState, Result
-from conduit.model.ids import Prefix, new_id
+from conduit.model.ids import Prefix, made_at, new_id
 from conduit.model.message import Message
+from conduit.model.notice import Notice, gone_notice
 from conduit.model.payload_options import AttachmentMode
 from conduit.model.record import utc_now
 from conduit.model.webhook import DeliveryMode, Webhook
@@ -34,9 +36,10 @@ from conduit.webhook.payload import NO_LINKS
 from conduit.webhook.shape import ShapeError
 from conduit_dispatcher.answers import Answer, not_called, told
 from conduit_dispatcher.calls import Call, CallBuilder, read
+from conduit_dispatcher.door import Door, Entry, PutOff, Why
 from conduit_dispatcher.links import LinkMaker
 from conduit_dispatcher.overrides import NOTHING_SAID
-from conduit_dispatcher.pacing import Pacer, Patience
+from conduit_dispatcher.pacing import Patience
 from conduit_dispatcher.recorder import Recorder
 from conduit_dispatcher.retry import Finished, GiveUp, NextStep, Retry, RetrySchedule, next_step
 from conduit_dispatcher.sender import Sender
@@ -52,8 +55,17 @@ AGE = Histogram(
     "From the receipt of a mail to the end of its first call.",
     buckets=LATENCY_BUCKETS,
 )
+PUT_OFF = Counter(
+    "conduit_dispatcher_put_off",
+    "Mails that had to wait: for an endpoint that fails or is busy, a rate, a paused webhook.",
+    ["why"],
+)
 
+_BRIEF = 5.0
+"""Seconds of a wait for a busy endpoint that is not put on record."""
 
+_WAITED_IN_VAIN = not_called("the endpoint has failed for as long as mail waits for it")
+_NOT_KEPT = not_called("the mail is not kept any more")
 _TOO_LATE = "the time for which the mail's sender waits was over before the call"
 
 
@@ -76,6 +88,30 @@ class Messages(Protocol):
     async def hold(self, message_ids: Collection[str], until: datetime) -> set[str]:
         """Keep mails that are needed at this moment; return those that are kept."""
 
+    async def put_until(self, message: Message, until: datetime) -> None:
+        """Keep a mail that is needed up to this moment, whatever the retention."""
+
+
+class Deliveries(Protocol):
+    """What the dispatcher needs of the deliveries, for mail that waits, beside its records."""
+
+    async def postpone(self, delivery_id: str, attempts: int, until: datetime) -> bool:
+        """Write when the next attempt will be; return False when that is on no record."""
+
+
+class Holdings(Protocol):
+    """Where it is noted which webhooks have mail that waits in the store."""
+
+    async def note(self, webhook_id: str, now: datetime) -> None:
+        """Write that mail of a webhook is held, after the mail itself was."""
+
+
+class Notices(Protocol):
+    """Where it is left that a webhook's owner is to be told something."""
+
+    async def add(self, notice: Notice) -> None:
+        """Add a notice, unless it is there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Deliverer:
@@ -83,14 +119,18 @@ class Deliverer:
 
     webhook_of: Callable[[str], Awaitable[Webhook | None]]
     webhooks: Webhooks
+    notices: Notices
     messages: Messages
-    pacer: Pacer
     patience: Patience
+    deliveries: Deliveries
+    holdings: Holdings
+    door: Door
     calls: CallBuilder
     links: LinkMaker
     sender: Sender
     recorder: Recorder
     schedule: RetrySchedule
+    longest_wait: timedelta
 
     async def handle(self, incoming: Incoming) -> Outcome:
         """Deliver a mail if it is due, and say what is to be done with its event."""
@@ -98,39 +138,116 @@ class Deliverer:
         if not isinstance(event, MailAccepted):
             raise MalformedEvent(f"{event.KIND} does not belong on this queue")
         wait = event.due_in(utc_now()).total_seconds()
-        if wait > 0 and not await self.patience.wait(wait):
+        if wait > 0 and not event.parked and not await self.patience.wait(wait):
             return Again(incoming.packet, wait)
         webhook = await self.webhook_of(event.webhook_id)
         if webhook is None:
             log.info("delivery.webhook_deleted", extra=_ids(event))
             gone = DeliveryAnswered(event.delivery_id, DeliveryOutcome.PERMANENT)
             return Done(_word(incoming, gone))
-        if (slot := await self._paced(event, webhook)) is not None:
-            later = encode(event.postponed(slot, paced=True))
-            queued = DeliveryAnswered(event.delivery_id, DeliveryOutcome.QUEUED)
-            wait = (slot - utc_now()).total_seconds()
-            return Again(later, wait, told=_word(incoming, queued))
-        answer, step = await self.attempt(event, webhook, redelivered=incoming.redelivered)
+        if webhook.paused_at is not None:
+            return await self._paused(incoming, event, webhook)
+        if not webhook.active:
+            return await self._attempted(incoming, event, webhook)
+        admitted = await self._admitted(event, webhook)
+        if isinstance(admitted, PutOff):
+            return await self._put_off(incoming, event, webhook, admitted)
+        try:
+            return await self._attempted(incoming, event, webhook, admitted)
+        finally:
+            admitted.leave()
+
+    async def _admitted(self, event: MailAccepted, webhook: Webhook) -> Entry | PutOff:
+        """Let a mail in or put it off; the last moments before its slot it waits for here."""
+        admitted = await self.door.admit(event, webhook)
+        if not isinstance(admitted, PutOff) or admitted.why is not Why.PACED:
+            return admitted
+        if not await self.patience.wait((admitted.until - utc_now()).total_seconds()):
+            return admitted
+        return await self.door.admit(replace(event, paced=True), webhook)
+
+    async def _attempted(
+        self,
+        incoming: Incoming,
+        event: MailAccepted,
+        webhook: Webhook,
+        entry: Entry | None = None,
+        instead: Answer | None = None,
+    ) -> Outcome:
+        answer, step = await self.attempt(
+            event, webhook, redelivered=incoming.redelivered, entry=entry, instead=instead
+        )
         return _outcome(event, step, _word(incoming, told(event.delivery_id, answer)))
 
-    async def _paced(self, event: MailAccepted, webhook: Webhook) -> datetime | None:
-        """Return the slot to which the event is put off, or None when it may go ahead."""
-        if event.paced or not webhook.active:
-            return None
-        now = utc_now()
-        slot = await self.pacer.slot(webhook, now)
-        wait = (slot - now).total_seconds()
-        if wait <= 0 or await self.patience.wait(wait):
-            return None
-        await self._record_paced(event, webhook, slot)
-        return slot
+    async def _paused(self, incoming: Incoming, event: MailAccepted, webhook: Webhook) -> Outcome:
+        """Keep a mail in the store until its webhook is resumed.
 
-    async def _record_paced(self, event: MailAccepted, webhook: Webhook, slot: datetime) -> None:
-        """Have it seen that the mail is there, although its turn may be hours away."""
-        mail = await self._mail(event, needed=slot)
-        delivery = _delivery(event, webhook, mail, DeliveryState.PENDING, slot)
-        made_before = delivery.model_copy(update={"attempts": event.attempt - 1})
-        await self.recorder.record(made_before, message=_to_keep(event))
+        One whose attempt is on record goes on from there: its record would win over being held.
+        """
+        if await self._made_before(event):
+            again = replace(incoming, redelivered=True)
+            return await self._attempted(again, event, webhook)
+        now = utc_now()
+        mail = await self._secured(event, now + self.longest_wait)
+        if mail is None:
+            return await self._attempted(incoming, event, webhook, instead=_NOT_KEPT)
+        await self._record_waiting(event, webhook, mail, held_at=now)
+        await self.holdings.note(webhook.id, now)
+        PUT_OFF.labels("paused").inc()
+        queued = DeliveryAnswered(event.delivery_id, DeliveryOutcome.QUEUED)
+        return Done(_word(incoming, queued))
+
+    async def _secured(self, event: MailAccepted, until: datetime) -> ParsedMail | None:
+        """Have the store keep a mail, which is on no queue then; None: it is not kept any more."""
+        if event.raw is not None:
+            message = Message(event.message_id, event.received_at, event.raw)
+            await self.messages.put_until(message, until)
+        return await self._mail(event, needed=until)
+
+    async def _put_off(
+        self, incoming: Incoming, event: MailAccepted, webhook: Webhook, put_off: PutOff
+    ) -> Outcome:
+        """Have a mail wait on a delay queue, and have that seen, for its turn may be hours away."""
+        now, until = utc_now(), put_off.until
+        wait = (until - now).total_seconds()
+        if until == event.not_before:
+            return Again(incoming.packet, rough_delay(wait))
+        if put_off.why is Why.FAILING and now - made_at(event.delivery_id) > self.longest_wait:
+            return await self._attempted(incoming, event, webhook, instead=_WAITED_IN_VAIN)
+        PUT_OFF.labels(put_off.why).inc()
+        paced, failing = put_off.why is Why.PACED, put_off.why is Why.FAILING
+        parked = not paced and (failing or event.on_record or wait >= _BRIEF)
+        if paced or (parked and not event.on_record):
+            await self._record_pending(event, webhook, until)
+        elif failing:
+            await self._record_postponed(event, webhook, until)
+        later = encode(event.postponed(until, paced=paced, parked=parked))
+        queued = DeliveryAnswered(event.delivery_id, DeliveryOutcome.QUEUED)
+        return Again(later, rough_delay(wait) if parked else wait, told=_word(incoming, queued))
+
+    async def _record_pending(self, event: MailAccepted, webhook: Webhook, at: datetime) -> None:
+        mail = await self._mail(event, needed=at)
+        await self._record_waiting(event, webhook, mail, next_attempt_at=at)
+
+    async def _record_postponed(self, event: MailAccepted, webhook: Webhook, at: datetime) -> None:
+        """Write the turn of a mail that is on record, in place of the whole record."""
+        if event.raw is None:
+            await self.messages.hold([event.message_id], at)
+        if not await self.deliveries.postpone(event.delivery_id, event.attempt - 1, at):
+            await self._record_pending(event, webhook, at)
+
+    async def _record_waiting(
+        self,
+        event: MailAccepted,
+        webhook: Webhook,
+        mail: ParsedMail | None,
+        *,
+        next_attempt_at: datetime | None = None,
+        held_at: datetime | None = None,
+    ) -> None:
+        delivery = _delivery(event, webhook, mail, DeliveryState.PENDING, next_attempt_at)
+        waiting = delivery.model_copy(update={"attempts": event.attempt - 1, "held_at": held_at})
+        await self.recorder.record(waiting, message=_to_keep(event) if held_at is None else None)
 
     async def attempt(
         self,
@@ -138,18 +255,24 @@ class Deliverer:
         webhook: Webhook,
         *,
         redelivered: bool,
+        entry: Entry | None = None,
         until: float | None = None,
+        instead: Answer | None = None,
     ) -> tuple[Answer, NextStep]:
         """Make the attempt, unless it was made and recorded before a crash, and record it.
 
-        The call ends at `until`, in the loop's time, and is not begun later.
+        The call ends at `until`, in the loop's time, and is not begun later. There is none if there
+        is an answer `instead`.
         """
         mail = await self._mail(event, needed=utc_now() + self.schedule.longest_wait)
         made = await self._made_before(event) if redelivered else None
-        links = NO_LINKS if made else await self._links(event, webhook, mail, until)
-        answer = (
-            _answer_of(made) if made else await self._called(event, webhook, mail, links, until)
-        )
+        known = _answer_of(made) if made else instead
+        links = NO_LINKS if known else await self._links(event, webhook, mail, until)
+        answer = known or await self._called(event, webhook, mail, links, until)
+        if entry is not None:
+            await self.door.endpoints.note(webhook.id, answer, entry.permit)
+            entry.leave()  # not before: the next mail is to know of a failure
+        answer = _as_told(answer, webhook)
         step = self._step(event, answer)
         attempt = made or _attempt(event, mail, answer)
         # What was made is recorded again too: the crash may have come between two of the writes.
@@ -197,7 +320,7 @@ class Deliverer:
         if not webhook.active:
             return not_called("the webhook is switched off")
         if mail is None:
-            return not_called("the mail is not kept any more")
+            return _NOT_KEPT
         try:
             async with asyncio.timeout_at(until):
                 call = await self.calls.build(mail, event, webhook, links)
@@ -216,9 +339,7 @@ class Deliverer:
         CALL_TIME.observe(answer.duration_ms / 1000)
         if event.attempt == 1:
             AGE.observe((utc_now() - event.received_at).total_seconds())
-        if webhook.delivery_mode is DeliveryMode.QUEUED:
-            return replace(answer, smtp=NOTHING_SAID)
-        return answer.as_it_says()
+        return answer
 
     def _step(self, event: MailAccepted, answer: Answer) -> NextStep:
         return next_step(
@@ -231,9 +352,14 @@ class Deliverer:
         )
 
     async def _switch_off(self, webhook: Webhook) -> None:
-        """Switch a webhook off whose endpoint is gone; its owner may be changing it meanwhile."""
+        """Switch a webhook off whose endpoint is gone; its owner may be changing it meanwhile.
+
+        That its owner is told is written first: a crash would leave it off without a word. Of a
+        webhook that is not off in the end, nobody is told.
+        """
         current: Webhook | None = webhook
         while current is not None and current.active:
+            await self.notices.add(gone_notice(current, utc_now()))
             try:
                 await self.webhooks.replace(current.model_copy(update={"active": False}))
             except VersionConflict:
@@ -266,7 +392,7 @@ def _tell(attempt: Attempt, delivery: Delivery) -> None:
 
 def _to_keep(event: MailAccepted) -> Message | None:
     """Return the mail to be kept with its first record; what travels by reference is kept."""
-    if event.raw is None or event.attempt > 1 or event.paced:
+    if event.raw is None or event.on_record:
         return None
     return Message(event.message_id, event.received_at, event.raw)
 
@@ -284,7 +410,15 @@ def _ids(event: MailAccepted) -> dict[str, str]:
 
 
 def _answer_of(attempt: Attempt) -> Answer:
-    return Answer(attempt.result, attempt.http_status, attempt.error, attempt.duration_ms)
+    made = Answer(attempt.result, attempt.http_status, attempt.error, attempt.duration_ms)
+    return replace(made, called=False)
+
+
+def _as_told(answer: Answer, webhook: Webhook) -> Answer:
+    """Return an answer by the endpoint's word on what the sender is told, if one waits for it."""
+    if webhook.delivery_mode is DeliveryMode.QUEUED:
+        return replace(answer, smtp=NOTHING_SAID)
+    return answer.as_it_says()
 
 
 def _attempt(event: MailAccepted, mail: ParsedMail | None, answer: Answer) -> Attempt:

@@ -3,10 +3,10 @@
 import asyncio
 from datetime import datetime, timedelta
 from typing import Protocol
-from weakref import WeakValueDictionary
 
 from conduit.errors import StoreUnavailable
 from conduit.model.webhook import Webhook
+from conduit_dispatcher.locks import Locks
 
 _MINUTE = timedelta(minutes=1)
 
@@ -88,7 +88,7 @@ class Pacer:
 
     def __init__(self, slots: Slots) -> None:
         self._slots = slots
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._locks = Locks()
         self._gathering: dict[str, _Run] = {}
 
     async def slot(self, webhook: Webhook, now: datetime) -> datetime:
@@ -111,7 +111,7 @@ class Pacer:
 
     async def _taken(self, webhook: Webhook, run: _Run, now: datetime) -> datetime:
         """Return the first slot of a run, which nobody joins from the request to the store on."""
-        lock = self._lock(webhook)
+        lock = self._locks.of(webhook.id)
         try:
             await lock.acquire()
         finally:
@@ -125,9 +125,5 @@ class Pacer:
         """Return the same, or None, and take no slot, when it would be later than `latest`."""
         if webhook.rate_limit == 0:
             return now
-        async with self._lock(webhook):
+        async with self._locks.of(webhook.id):
             return await self._slots.take_by(webhook.id, now, _MINUTE / webhook.rate_limit, latest)
-
-    def _lock(self, webhook: Webhook) -> asyncio.Lock:
-        """One at a time in this process, so that only replicas contend for a webhook's slots."""
-        return self._locks.setdefault(webhook.id, asyncio.Lock())

@@ -9,6 +9,7 @@ from conduit.settings import (
     Delays,
     DnsSettings,
     EgressSettings,
+    HoldingSettings,
     PayloadSettings,
     Port,
     Seconds,
@@ -28,6 +29,7 @@ class DispatcherSettings(
     ServiceSettings,
     BusSettings,
     StoreSettings,
+    HoldingSettings,
     SecretSettings,
     DnsSettings,
     EgressSettings,
@@ -47,8 +49,27 @@ class DispatcherSettings(
         default=50,
         description="Of these, those of one webhook; more are refused for the moment (450).",
     )
+    dispatcher_limit_per_webhook: Annotated[int, Field(ge=1, le=2000)] = Field(
+        default=20,
+        description="Queued mails of one webhook that are called at a time, in each process; the "
+        "others wait for their turn. It is fewer while slow webhooks take up most of the prefetch.",
+    )
     dispatcher_webhook_cache: Seconds = Field(
-        default=3, description="Seconds for which a webhook's state is remembered."
+        default=3,
+        description="Seconds for which it is remembered how a webhook is set, and that it fails.",
+    )
+    breaker_failures: Annotated[int, Field(ge=1)] = Field(
+        default=10,
+        description="Calls of a webhook that fail in a row, in a way that may pass, until it is "
+        "left alone for a while.",
+    )
+    breaker_pause: Seconds = Field(
+        default=10, description="Seconds of the first pause; each further one is twice as long."
+    )
+    breaker_longest_pause: Seconds = Field(
+        default=300,
+        description="Seconds of the longest pause; also the bound of what Retry-After asks for all "
+        "mail of a webhook.",
     )
     webhook_timeout: Seconds = Field(
         default=30, description="Seconds that a webhook call may take in all."
@@ -72,7 +93,8 @@ class DispatcherSettings(
         description="Seconds from each failed attempt to the next, comma-separated.",
     )
     retry_jitter: Annotated[float, Field(ge=0, le=1)] = Field(
-        default=0.1, description="Share of a delay that is added at random."
+        default=0.1,
+        description="Share of a delay, or of a breaker's pause, that is added at random.",
     )
 
     @model_validator(mode="after")

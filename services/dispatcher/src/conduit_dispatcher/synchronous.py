@@ -24,10 +24,14 @@ from conduit.events import (
     MailAccepted,
     decode,
 )
+from conduit.model.delivery import Result
 from conduit.model.record import utc_now
 from conduit.model.webhook import Webhook
-from conduit_dispatcher.answers import told
+from conduit_dispatcher.answers import Answer, not_called, told
+from conduit_dispatcher.breaker import State, state
 from conduit_dispatcher.deliver import Deliverer
+from conduit_dispatcher.door import Entry
+from conduit_dispatcher.overrides import SmtpReply
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +42,17 @@ _PATIENCE = 1.0
 _STALE = timedelta(seconds=60)
 """Age of a mail, beyond the time for its call, at which its sender surely has gone. It allows for
 clocks that differ, and for what the ingest does before it asks."""
+
+_PAUSED = not_called(
+    "not called, since the webhook is paused",
+    Result.TRANSIENT,
+    SmtpReply(message="Deliveries to this address are paused, try again later"),
+)
+_FAILING = not_called(
+    "not called, since the endpoint fails; it is tried again from time to time",
+    Result.TRANSIENT,
+    SmtpReply(message="The endpoint of this address fails at present, try again later"),
+)
 
 
 class SyncDeliverer:
@@ -75,14 +90,32 @@ class SyncDeliverer:
         webhook = await self._deliverer.webhook_of(mail.webhook_id)
         if webhook is None:
             return DeliveryAnswered(mail.delivery_id, DeliveryOutcome.PERMANENT)
-        with self._place(webhook) as free:
-            # Who began on it before took a slot for it.
-            if not redelivered and not (free and await self._slot(webhook)):
-                return DeliveryAnswered(mail.delivery_id, DeliveryOutcome.OVER_RATE)
+        if (refused := await self._refused(webhook)) is None:
+            with self._place(webhook) as free:
+                # Who began on it before took a slot for it.
+                if not redelivered and not (free and await self._slot(webhook)):
+                    return DeliveryAnswered(mail.delivery_id, DeliveryOutcome.OVER_RATE)
+                permit = await self._deliverer.door.endpoints.permit(webhook.id)
+                answer, _ = await self._deliverer.attempt(
+                    mail,
+                    webhook,
+                    redelivered=redelivered,
+                    entry=Entry(None, permit) if permit else None,
+                    until=until,
+                    instead=None if permit else _FAILING,
+                )
+        else:
             answer, _ = await self._deliverer.attempt(
-                mail, webhook, redelivered=redelivered, until=until
+                mail, webhook, redelivered=redelivered, instead=refused
             )
         return told(mail.delivery_id, answer)
+
+    async def _refused(self, webhook: Webhook) -> Answer | None:
+        """Return why a mail is deferred uncalled, before it takes a place or a slot."""
+        if webhook.paused_at is not None:
+            return _PAUSED
+        health = await self._deliverer.door.endpoints.health(webhook.id)
+        return _FAILING if state(health, utc_now()) is State.OPEN else None
 
     @contextmanager
     def _place(self, webhook: Webhook) -> Iterator[bool]:
@@ -100,7 +133,8 @@ class SyncDeliverer:
         if not webhook.active:
             return True
         now = utc_now()
-        slot = await self._deliverer.pacer.slot_by(webhook, now, now + timedelta(seconds=_PATIENCE))
+        pacer, latest = self._deliverer.door.pacer, now + timedelta(seconds=_PATIENCE)
+        slot = await pacer.slot_by(webhook, now, latest)
         if slot is None:
             return False
         await asyncio.sleep(_seconds(slot, now))

@@ -5,7 +5,7 @@ consumer whose messages expire back into `deliveries`. A queue has one fixed TTL
 expire only at its head. A longer delay, or one between two of these, takes several hops.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -19,11 +19,13 @@ DELIVERIES_SYNC = "deliveries.sync"
 DOMAINS_VERIFY = "domains.verify"
 WEBHOOKS_SIMULATE = "webhooks.simulate"
 
-DELAYS = (1, 5, 10, 30, 60, 300, 900, 3_600, 10_800, 21_600, 43_200, 86_400)
+DELAYS = (1, 5, 10, 30, 60, 120, 300, 900, 3_600, 10_800, 21_600, 43_200, 86_400)
 """Seconds for which there is a delay queue each."""
 
 DEAD_KEPT = 14 * 86_400
 """Seconds that a mail stays in the dead-letter queue."""
+
+_LATE = 1.5  # times a wait that need not be exact
 
 _DELIVERY_LIMIT = 20
 """Redeliveries of one message, each after a crash, before it is dead-lettered."""
@@ -50,6 +52,17 @@ def delay_queue(seconds: float) -> str:
     """Return the queue of the longest delay within `seconds`, or else of the shortest there is."""
     position = bisect_right(DELAYS, seconds)
     return _delay_name(DELAYS[max(position - 1, 0)])
+
+
+def rough_delay(seconds: float) -> int:
+    """Return the delay to take towards a wait that need not be exact, so that it is few hops.
+
+    It is over the wait by half of it at most, or it is the longest within.
+    """
+    position = bisect_left(DELAYS, seconds)
+    if position < len(DELAYS) and DELAYS[position] <= max(seconds * _LATE, DELAYS[0]):
+        return DELAYS[position]
+    return DELAYS[max(position - 1, 0)]
 
 
 def _delay_name(seconds: int) -> str:

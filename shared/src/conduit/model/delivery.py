@@ -86,7 +86,8 @@ class Delivery(Frozen):
     with, when its owner had it sent again; `replayed_at` is when its owner last did so with this
     one. The fields from `helo` on are what the SMTP session knew of its sender. `shared` tells that
     the mail came for other accounts too; where it is not known, it may have. `authentication` is
-    None where it was not looked into.
+    None where it was not looked into. Since `held_at` a pending one waits in the store, and not on
+    the queue, until its webhook is resumed.
     """
 
     id: str
@@ -112,6 +113,7 @@ class Delivery(Frozen):
     tag: str | None = None
     shared: bool = True
     authentication: AuthResults | None = None
+    held_at: datetime | None = None
 
     @property
     def envelope(self) -> Envelope:

@@ -1,6 +1,7 @@
 """Identifiers: a prefix that says what is named, and a lower-case ULID, which sorts by time."""
 
 import re
+from datetime import datetime
 from enum import StrEnum
 
 from ulid import ULID
@@ -32,6 +33,11 @@ def is_id(prefix: Prefix, text: str) -> bool:
     """Whether `text` has the form of an id with this prefix."""
     head, _, tail = text.partition("_")
     return head == prefix and _ULID.fullmatch(tail) is not None
+
+
+def made_at(identifier: str) -> datetime:
+    """Return when an id was made."""
+    return ULID.from_str(ulid_of(identifier)).datetime
 
 
 def ulid_of(identifier: str) -> str:

@@ -35,7 +35,8 @@ class Webhook(Record):
     `rate_limit` is in mails a minute, 0 for none. The values of `custom_headers` are sealed, since
     most of them are credentials. `previous_secret` is what a rotation replaced; calls are signed
     with it too before `previous_secret_until`. Without a `payload_template` the body is Conduit's
-    own JSON; `payload` says what either has of a mail.
+    own JSON; `payload` says what either has of a mail. The mail of one that is not `active` is
+    refused; since `paused_at` it is taken, and waits without a call until the webhook is resumed.
     """
 
     account_id: str
@@ -43,6 +44,7 @@ class Webhook(Record):
     target_url: str
     secret: Sealed
     active: bool = True
+    paused_at: datetime | None = None
     custom_headers: Mapping[str, Sealed] = Field(default_factory=dict)
     rate_limit: int = 0
     payload_template: str | None = None

@@ -1,14 +1,21 @@
 """Look-ups of single keys that begin at the same time, made as one."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 MOST = 100
-"""Keys of one look-up."""
+"""Keys of one look-up. The embedded store's time grows with the square of their number."""
+
+
+def pieces(keys: Collection[K]) -> Iterator[list[K]]:
+    """Yield keys, as many at a time as one look-up should have."""
+    ordered = list(keys)
+    for start in range(0, len(ordered), MOST):
+        yield ordered[start : start + MOST]
 
 
 class Batched(Generic[K, V]):

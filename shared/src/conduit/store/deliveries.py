@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 
-from pymongo import ReplaceOne
+from pymongo import ReplaceOne, UpdateOne
 from pymongo.errors import BulkWriteError
 
-from conduit.model.delivery import Delivery, DeliveryFilter
+from conduit.model.delivery import Delivery, DeliveryFilter, DeliveryState
 from conduit.store.connection import (
     Document,
     Store,
@@ -118,6 +118,42 @@ class Deliveries:
                 {"_id": {"$in": list(delivery_ids)}}, {"$set": {"replayed_at": at}}
             )
 
+    async def held(
+        self, webhook_id: str, limit: int, before: datetime | None = None
+    ) -> list[Delivery]:
+        """Return deliveries that wait in the store, those held the longest first."""
+        moment = {"$exists": True} if before is None else {"$exists": True, "$lt": before}
+        cursor = self._collection.find({"webhook_id": webhook_id, "held_at": moment})
+        with translated():
+            documents = await cursor.sort([("held_at", 1)]).to_list(limit)
+        return [_delivery(document) for document in documents]
+
+    async def let_go(self, held: Sequence[Delivery], now: datetime) -> None:
+        """Write that deliveries are on the queue again.
+
+        One that went on in the meantime, or is held anew, is left as it is.
+        """
+        change = {
+            "$unset": {"held_at": ""},
+            "$set": {"updated_at": now, "expires_at": now + self._retention},
+        }
+        writes = [UpdateOne({"_id": each.id, "held_at": each.held_at}, change) for each in held]
+        if writes:
+            with translated():
+                await self._collection.bulk_write(writes, ordered=False)
+
+    async def postpone(self, delivery_id: str, attempts: int, until: datetime) -> bool:
+        """Write when the next attempt will be; return False when there is no such record.
+
+        `attempts` is how many were made: what is known of a later one is left as it is.
+        """
+        with translated():
+            result = await self._collection.update_one(
+                {"_id": delivery_id, "attempts": attempts, "state": DeliveryState.PENDING},
+                {"$set": {"next_attempt_at": until}},
+            )
+        return bool(result.matched_count)
+
     async def unshared_mails(
         self, webhook_ids: Sequence[str], size: int
     ) -> AsyncIterator[list[str]]:
@@ -139,7 +175,10 @@ class Deliveries:
     def _document(self, delivery: Delivery) -> Document:
         document = delivery.model_dump()
         document["_id"] = document.pop("id")
-        document["expires_at"] = delivery.updated_at + self._retention
+        if delivery.held_at is None:
+            del document["held_at"]
+            document["expires_at"] = delivery.updated_at + self._retention
+        # What is held has no date: the record alone knows of the mail.
         return document
 
 

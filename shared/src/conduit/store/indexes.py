@@ -66,6 +66,11 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
             ]
         ),
         IndexModel([("webhook_id", ASCENDING), ("smtp_message_id", ASCENDING)]),
+        IndexModel(
+            [("webhook_id", ASCENDING), ("held_at", ASCENDING)],
+            name="held",
+            partialFilterExpression={"held_at": {"$exists": True}},
+        ),
         EXPIRY,
     ),
     "delivery_logs": (
@@ -84,6 +89,13 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
     ),
     "messages": (EXPIRY,),
     "slots": (EXPIRY,),
+    "endpoint_health": (IndexModel([("failing_since", ASCENDING)]),),
+    "holdings": (IndexModel([("leased_until", ASCENDING)]),),
+    "notices": (
+        IndexModel([("due_at", ASCENDING)]),
+        IndexModel([("webhook_id", ASCENDING)]),
+        EXPIRY,
+    ),
     "audit_log": (
         IndexModel([("account_id", ASCENDING), ("at", DESCENDING), ("_id", DESCENDING)]),
         EXPIRY,

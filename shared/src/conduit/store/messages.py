@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from pymongo.errors import BulkWriteError
 
+from conduit.errors import DuplicateKey
 from conduit.model.message import Message
 from conduit.store.connection import Document, Store, raise_unless_duplicates, translated
 
@@ -89,6 +90,19 @@ class Messages:
                 {"$set": {"expires_at": until}},
             )
         return set(kept)
+
+    async def put_until(self, message: Message, until: datetime) -> None:
+        """Keep a mail that is needed up to this moment, whatever the retention.
+
+        One that is kept already is held.
+        """
+        for document in _documents(message, until + UNDER_WAY):
+            try:
+                with translated():
+                    await self._collection.insert_one(document)
+            except DuplicateKey:
+                continue
+        await self.hold([message.id], until)
 
     async def forget(self, message_ids: Collection[str]) -> None:
         """Delete mails before their time."""

@@ -4,6 +4,8 @@ import re
 from collections.abc import Collection, Mapping
 
 from conduit.model.webhook import Webhook
+from conduit.store.batched import pieces
+from conduit.store.connection import translated
 from conduit.store.records import Records
 
 # Far above what a person looks at; a bound for what one account may have, and one answer hold.
@@ -34,6 +36,21 @@ class Webhooks(Records[Webhook]):
     async def of_id(self, webhook_id: str) -> Webhook | None:
         """Return a webhook, whoever owns it; for the mail's way, not for users."""
         return await self.find({"_id": webhook_id})
+
+    async def of_ids(self, webhook_ids: Collection[str]) -> Mapping[str, Webhook]:
+        """Return these webhooks by their ids, for those that are there, whoever owns them."""
+        found: dict[str, Webhook] = {}
+        for ids in pieces(webhook_ids):
+            webhooks = await self.find_all({"_id": {"$in": ids}}, [("_id", 1)], len(ids))
+            found |= {webhook.id: webhook for webhook in webhooks}
+        return found
+
+    async def paused(self, webhook_ids: Collection[str]) -> set[str]:
+        """Return which of these webhooks are paused."""
+        match = {"_id": {"$in": list(webhook_ids)}, "paused_at": {"$type": "date"}}
+        with translated():
+            documents = await self._collection.find(match, {"_id": True}).to_list(len(webhook_ids))
+        return {document["_id"] for document in documents}
 
     async def owned(self, account_id: str, webhook_id: str) -> Webhook | None:
         """Return the webhook if this account owns it."""

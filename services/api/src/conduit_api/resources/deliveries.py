@@ -47,6 +47,9 @@ class DeliveryResponse(Response):
     size: int = Field(description="Bytes of the mail")
     attempts: int = Field(description="Attempts that were made")
     next_attempt_at: datetime | None = None
+    held_since: datetime | None = Field(
+        default=None, description="Since when it waits for its paused webhook to be resumed"
+    )
     received_at: datetime
     updated_at: datetime
     replay_of: str | None = Field(
@@ -69,7 +72,7 @@ class DeliveryResponse(Response):
 class TimelineEntry(Response):
     """One event of a delivery; the fields from `log_id` on are those of an attempt."""
 
-    event: Literal["received", "attempt", "replayed", "next_attempt"]
+    event: Literal["received", "attempt", "replayed", "held", "next_attempt"]
     at: datetime
     log_id: str | None = None
     attempt: int | None = None
@@ -240,10 +243,11 @@ async def _raw(call: AccountCall[NoInput], delivery: Delivery) -> bytes:
 
 
 def _told(delivery: Delivery) -> dict[str, Any]:
-    told = set(DeliveryResponse.model_fields) - {"authentication"}
+    told = set(DeliveryResponse.model_fields) - {"authentication", "held_since"}
     results = delivery.authentication
     return {
         **delivery.model_dump(include=told),
+        "held_since": delivery.held_at,
         "authentication": results and AuthenticationResponse.of(results),
     }
 
@@ -253,5 +257,7 @@ def _timeline(delivery: Delivery, attempts: Sequence[Attempt]) -> Iterator[Timel
     yield from map(TimelineEntry.of, attempts)
     if delivery.replayed_at is not None:
         yield TimelineEntry(event="replayed", at=delivery.replayed_at)
+    if delivery.held_at is not None:
+        yield TimelineEntry(event="held", at=delivery.held_at)
     if delivery.next_attempt_at is not None:
         yield TimelineEntry(event="next_attempt", at=delivery.next_attempt_at)

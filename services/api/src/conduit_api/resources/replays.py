@@ -13,6 +13,7 @@ from conduit_api import audit
 from conduit_api.errors import Conflict
 from conduit_api.fields import Moment, NoInput, Omittable, Request, Response
 from conduit_api.operation import AccountCall, Answer, I
+from conduit_api.pages import forms_of
 from conduit_api.replays import LARGEST, Position
 from conduit_api.resources.logs import entry_of
 from conduit_api.resources.webhooks import owned
@@ -47,6 +48,12 @@ class ReplayDeliveriesRequest(Request):
     until: Omittable[
         Annotated[Moment, Field(description="Mails received before this moment (RFC 3339)")]
     ] = Field(default=None, alias="to")
+    sender: Omittable[
+        Annotated[str, Field(description="Exact envelope sender address; empty: mails from <>")]
+    ] = None
+    message_id: Omittable[
+        Annotated[str, Field(description="SMTP Message-ID header value, its brackets optional")]
+    ] = None
     limit: Annotated[int, Field(ge=1, le=LARGEST, description="Deliveries to look at")] = 100
     cursor: Omittable[
         Annotated[
@@ -83,9 +90,13 @@ async def one(call: AccountCall[NoInput]) -> Answer:
 async def many(call: AccountCall[ReplayDeliveriesRequest]) -> Answer:
     """Replay deliveries by filter, a bounded number of them."""
     wanted, webhook = call.input, await _active(call)
-    matching = DeliveryFilter(
-        MailFilter(since=wanted.since, until=wanted.until), DeliveryState(wanted.state)
+    mails = MailFilter(
+        sender=wanted.sender,
+        smtp_message_ids=forms_of(wanted.message_id),
+        since=wanted.since,
+        until=wanted.until,
     )
+    matching = DeliveryFilter(mails, DeliveryState(wanted.state))
     after = None if wanted.cursor is None else position_of(wanted.cursor)
     done = await call.context.replays.many(webhook.id, matching, after, wanted.limit)
     if done.queued:

@@ -12,6 +12,7 @@ from pydantic import Field
 from conduit.errors import DuplicateKey, VersionConflict
 from conduit.mail.address import AddressError, parse_address
 from conduit.model.audit import Action
+from conduit.model.endpoint_health import EndpointHealth
 from conduit.model.ids import Prefix, is_id, new_id
 from conduit.model.payload_options import EVERYTHING
 from conduit.model.record import utc_now
@@ -110,11 +111,23 @@ class WebhookResponse(Response):
     rate_limit: Annotated[int, Field(ge=0, description="Max emails per minute; 0 = disabled")]
     delivery_mode: Mode = "queued"
     smtp_security_policy_id: str | None = None
+    paused_at: datetime | None = Field(
+        default=None, description="Since when its mail is accepted and waits, without any call"
+    )
+    failing_since: datetime | None = Field(
+        default=None, description="From which moment on no call has succeeded, if calls fail"
+    )
     created_at: datetime
     updated_at: datetime
 
     @classmethod
-    def of(cls, webhook: Webhook, box: SecretBox, secret: str | None = None) -> "WebhookResponse":
+    def of(
+        cls,
+        webhook: Webhook,
+        box: SecretBox,
+        secret: str | None = None,
+        health: EndpointHealth | None = None,
+    ) -> "WebhookResponse":
         """Return what is told of a webhook; `secret` only to the one who has just set it."""
         return cls(
             id=webhook.id,
@@ -130,6 +143,8 @@ class WebhookResponse(Response):
             rate_limit=webhook.rate_limit,
             delivery_mode=webhook.delivery_mode.value,
             smtp_security_policy_id=webhook.smtp_security_policy_id,
+            paused_at=webhook.paused_at,
+            failing_since=None if health is None else health.failing_since,
             created_at=webhook.created_at,
             updated_at=webhook.updated_at,
         )
@@ -169,13 +184,17 @@ async def create(call: AccountCall[CreateWebhookRequest]) -> Answer:
 
 async def list_(call: AccountCall[NoInput]) -> Answer:
     """Return the account's webhooks."""
-    webhooks = await call.context.webhooks.of_account(call.account_id)
-    return Answer([WebhookResponse.of(webhook, call.context.box) for webhook in webhooks])
+    context = call.context
+    webhooks = await context.webhooks.of_account(call.account_id)
+    healths = await context.healths.of_ids([webhook.id for webhook in webhooks])
+    return Answer(
+        [WebhookResponse.of(each, context.box, health=healths.get(each.id)) for each in webhooks]
+    )
 
 
 async def get(call: AccountCall[NoInput]) -> Answer:
     """Return one webhook."""
-    return Answer(WebhookResponse.of(await owned(call), call.context.box))
+    return await _answer(call.context, await owned(call))
 
 
 async def update(call: AccountCall[UpdateWebhookRequest]) -> Answer:
@@ -188,7 +207,11 @@ async def update(call: AccountCall[UpdateWebhookRequest]) -> Answer:
         await _attach_again(context, written, before.smtp_security_policy_id)
         raise _no_such_policy()
     await audit.record(call, call.account_id, Action.WEBHOOK_UPDATED, written.id)
-    return Answer(WebhookResponse.of(written, context.box, wanted.secret))
+    if _revives(wanted, before):
+        await context.healths.forget([written.id])
+    if before.paused_at is not None and written.paused_at is None:
+        await audit.record(call, call.account_id, Action.WEBHOOK_RESUMED, written.id)
+    return await _answer(context, written, wanted.secret)
 
 
 async def rotate_secret(call: AccountCall[NoInput]) -> Answer:
@@ -204,7 +227,25 @@ async def rotate_secret(call: AccountCall[NoInput]) -> Answer:
 
     _, written = await _merged(call, rotated)
     await audit.record(call, call.account_id, Action.WEBHOOK_SECRET_ROTATED, written.id)
-    return Answer(WebhookResponse.of(written, box, secret))
+    return await _answer(call.context, written, secret)
+
+
+async def resume(call: AccountCall[NoInput]) -> Answer:
+    """Have a webhook called again, whatever its endpoint did before; what waits is delivered.
+
+    What is known of the endpoint goes first, and the webhook is written even if it is not paused:
+    so it is not paused at this moment for what was before (see `endpoint_watch`).
+    """
+    webhook = await owned(call)
+    await call.context.healths.forget([webhook.id])
+
+    async def resumed(_webhook: Webhook) -> dict[str, Any]:
+        return {"paused_at": None}
+
+    before, written = await _merged(call, resumed)
+    if before.paused_at is not None:
+        await audit.record(call, call.account_id, Action.WEBHOOK_RESUMED, written.id)
+    return await _answer(call.context, written)
 
 
 async def delete(call: AccountCall[NoInput]) -> Answer:
@@ -212,6 +253,8 @@ async def delete(call: AccountCall[NoInput]) -> Answer:
     webhook_id = call.path("id")
     if not await call.context.webhooks.delete_owned(call.account_id, webhook_id):
         raise NotFound("webhook")
+    await call.context.healths.forget([webhook_id])
+    await call.context.notices.forget([webhook_id])
     await audit.record(call, call.account_id, Action.WEBHOOK_DELETED, webhook_id)
     return Answer()
 
@@ -230,6 +273,11 @@ def named(webhooks: Sequence[Webhook]) -> str:
     """Return the ids of webhooks, of which there may be more than NAMED, for an error."""
     shown = ", ".join(webhook.id for webhook in webhooks[:NAMED])
     return f"{shown} and more" if len(webhooks) > NAMED else shown
+
+
+async def _answer(context: Context, webhook: Webhook, secret: str | None = None) -> Answer:
+    health = await context.healths.of_id(webhook.id)
+    return Answer(WebhookResponse.of(webhook, context.box, secret, health))
 
 
 async def _check(wanted: CreateWebhookRequest | UpdateWebhookRequest, context: Context) -> None:
@@ -271,6 +319,8 @@ async def _merged(call: AccountCall[I], change: Change) -> tuple[Webhook, Webhoo
 async def _changes(call: AccountCall[UpdateWebhookRequest], webhook: Webhook) -> dict[str, Any]:
     wanted, box = call.input, call.context.box
     changes = wanted.model_dump(include={"target_url", "active", "rate_limit"}, exclude_none=True)
+    if _revives(wanted, webhook):
+        changes["paused_at"] = None
     if wanted.address is not None:
         changes["address"] = await _address(call, wanted.address, webhook.id, webhook.address)
     if wanted.secret is not None:
@@ -288,6 +338,11 @@ async def _changes(call: AccountCall[UpdateWebhookRequest], webhook: Webhook) ->
     elif wanted.smtp_security_policy_id:
         changes["smtp_security_policy_id"] = await _policy(call, wanted.smtp_security_policy_id)
     return changes
+
+
+def _revives(wanted: UpdateWebhookRequest, webhook: Webhook) -> bool:
+    """Whether calls are to begin anew, since the owner says so or has another endpoint."""
+    return wanted.active is True or wanted.target_url not in (None, webhook.target_url)
 
 
 async def _policy(call: AccountCall[I], policy_id: str | None) -> str | None:
