@@ -272,6 +272,11 @@ CLOSED = "the egress proxy closed the connection"
             id="407",
         ),
         pytest.param(
+            saying(b"HTTP/1.0 401 Unauthorized\r\n\r\n"),
+            "the egress proxy does not accept Conduit's credentials (401)",
+            id="401",
+        ),
+        pytest.param(
             saying(b"HTTP/1.0 403 squid-7.intranet\r\nContent-Length: 9\r\n\r\nforbidden"),
             "the egress proxy does not allow this call (403)",
             id="403",

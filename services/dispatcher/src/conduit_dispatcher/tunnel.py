@@ -184,8 +184,8 @@ class _Question(asyncio.Protocol):
 
 
 def _check(status: int) -> None:
-    if status == 407:
-        raise ProxyFailed("the egress proxy does not accept Conduit's credentials (407)")
+    if status in {401, 407}:  # tinyproxy means the latter by the former
+        raise ProxyFailed(f"the egress proxy does not accept Conduit's credentials ({status})")
     if status == 403:
         raise _Refused("the egress proxy does not allow this call (403)")
     if status >= 300:
