@@ -68,6 +68,7 @@ MAIL = MailAccepted(
     attempt=3,
     not_before=_AT + timedelta(seconds=70),
     paced=True,
+    parked=True,
     replay_of="dlv_0",
     shared=False,
     authentication=AuthResults(
@@ -82,18 +83,19 @@ MAIL = MailAccepted(
         Arc(ArcStatus.NONE),
     ),
 )
-_WITHOUT_RESULTS = replace(MAIL, authentication=None)
+_WITHOUT_PARKING = replace(MAIL, parked=False)
+_WITHOUT_RESULTS = replace(_WITHOUT_PARKING, authentication=None)
 _WITHOUT_REPLAYS = replace(_WITHOUT_RESULTS, replay_of=None, shared=True)
 
 SPECIMENS: Mapping[str, Event] = {
     "delivery.answered-v1": DeliveryAnswered(
         "dlv_1", DeliveryOutcome.PERMANENT, 554, "No such customer"
     ),
-    "delivery.asked-v1": DeliveryAsked(MAIL, 19.5),
+    "delivery.asked-v1-2-parked": DeliveryAsked(MAIL, 19.5),
     "domain.check_requested-v1": DomainCheckRequested("dom_1"),
     "domain.checked-v1": DomainChecked("dom_1", "no TXT record", taken=True),
-    "mail.accepted-v1-3-authenticated": MAIL,
-    "mail.accepted-v1-3-authenticated-stored": MAIL.by_reference(),
+    "mail.accepted-v1-4-parked": MAIL,
+    "mail.accepted-v1-4-parked-stored": MAIL.by_reference(),
     "simulation.done-v1": SimulationDone("wh_1", 502, "bad gateway", 12),
     "simulation.requested-v1": SimulationRequested(
         "wh_1", "ann@example.com", "Grüße", "Hello", 10.0
@@ -108,10 +110,13 @@ def without_tag(mail: MailAccepted) -> MailAccepted:
 
 
 OLDER: Mapping[str, Event] = {
+    "delivery.asked-v1-1-first": DeliveryAsked(_WITHOUT_PARKING, 19.5),
     "mail.accepted-v1-1-first": without_tag(_WITHOUT_REPLAYS),
     "mail.accepted-v1-1-first-stored": without_tag(_WITHOUT_REPLAYS).by_reference(),
     "mail.accepted-v1-2-replays": without_tag(_WITHOUT_RESULTS),
     "mail.accepted-v1-2-replays-stored": without_tag(_WITHOUT_RESULTS).by_reference(),
+    "mail.accepted-v1-3-authenticated": _WITHOUT_PARKING,
+    "mail.accepted-v1-3-authenticated-stored": _WITHOUT_PARKING.by_reference(),
 }
 """What older files are read as: fields that were not there have their defaults."""
 
