@@ -47,6 +47,7 @@ class Mailroom:
         self.messages = Messages(store, timedelta(days=3))
         self._deliveries = store.collection("deliveries")
         self._chunks = store.collection("messages")
+        self._logs = store.collection("delivery_logs")
         self._slots = store.collection("slots")
 
     async def webhook(
@@ -148,6 +149,11 @@ class Mailroom:
     async def delivery_of(self, delivery_id: str) -> dict[str, Any] | None:
         """Return the record with this id."""
         return await self._deliveries.find_one({"_id": delivery_id})
+
+    async def recorded(self) -> dict[str, int]:
+        """Return how many deliveries, attempts and mails the store holds in all."""
+        kept = {"deliveries": self._deliveries, "attempts": self._logs, "mails": self._chunks}
+        return {name: await records.count_documents({}) for name, records in kept.items()}
 
     async def next_slot(self, webhook: Webhook) -> datetime:
         """Return the moment from which a rate-limited webhook may be called again."""
