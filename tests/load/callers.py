@@ -58,7 +58,7 @@ async def _by_octets(url: str, body: bytes, calls: Iterator[int], connections: i
                 self._transport.write(request)
 
     for _ in range(connections):
-        await loop.create_connection(Connection, target.hostname, target.port)
+        await loop.create_connection(Connection, str(target.hostname), target.port or 80)
     await done.wait()
 
 

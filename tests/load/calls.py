@@ -30,8 +30,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from conduit.bus.topology import DELIVERIES
-from conduit.events import MailAccepted, encode
+from conduit.events import MailAccepted
 from conduit.mail.parse import parse
 from conduit.model.envelope import Envelope
 from conduit.model.ids import Prefix, new_id
@@ -124,7 +123,9 @@ def run(directory: Path, arguments: argparse.Namespace) -> None:
         servers.module("tests.load.sink", str(port), port=port) as endpoint,
         _dispatcher(directory, stack, arguments.profile) as dispatcher,
     ):
-        print(f"store: {store}, on {disk.described(directory)}; {arguments.rounds} rounds of", end="")
+        print(
+            f"store: {store}, on {disk.described(directory)}; {arguments.rounds} rounds of", end=""
+        )
         print(f" {arguments.mails} mails of {SIZE} octets; {CONNECTIONS} calls at a time")
         parts |= {"dispatcher": dispatcher.pid, "endpoint": endpoint}
         asyncio.run(_measure(stack, dispatcher, f"http://127.0.0.1:{port}/", parts, arguments))
@@ -138,9 +139,11 @@ def _infrastructure(directory: Path) -> Iterator[tuple[Stack, str, dict[str, int
         with Stack.isolated(data, ["store", "rabbitmq"]) as stack:
             yield stack, "embedded", {"store": stack.pid("store")} | _broker(stack)
         return
-    with servers.secantusd_rs(directory) as (url, pid):
-        with Stack.isolated(data, ["rabbitmq"], {"CONDUIT_MONGODB_URL": url}) as stack:
-            yield stack, "secantusd-rs", {"store": pid} | _broker(stack)
+    with (
+        servers.secantusd_rs(directory) as (url, pid),
+        Stack.isolated(data, ["rabbitmq"], {"CONDUIT_MONGODB_URL": url}) as stack,
+    ):
+        yield stack, "secantusd-rs", {"store": pid} | _broker(stack)
 
 
 def _broker(stack: Stack) -> dict[str, int]:
@@ -232,7 +235,9 @@ async def _turn(name: str, around: Surroundings, calls: int) -> Turn:
     seconds = time.monotonic() - begun
     await asyncio.to_thread(cpu.wait_until_quiet, parts.values())
     taken = {part: after - before[part] for part, after in _cpu(parts).items()}
-    return Turn(calls, seconds, taken | {"all else": cpu.of_machine() - machine - sum(taken.values())})
+    return Turn(
+        calls, seconds, taken | {"all else": cpu.of_machine() - machine - sum(taken.values())}
+    )
 
 
 def _by_reference(kind: str, around: Surroundings, calls: int) -> Turn:

@@ -4,7 +4,16 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-PAYERS = ("server", "dispatcher", "client", "RabbitMQ", "store", "endpoint", "smtp-source", "all else")
+PAYERS = (
+    "server",
+    "dispatcher",
+    "client",
+    "RabbitMQ",
+    "store",
+    "endpoint",
+    "smtp-source",
+    "all else",
+)
 """Who takes CPU time in a turn."""
 
 _NAME = 20
@@ -38,7 +47,7 @@ def table(rows: Sequence[Row], what: str = "accepted mails") -> Iterator[str]:
     """Yield lines with rates and CPU time; all rows have been measured in turn."""
     paying = {payer for row in rows for turn in row.turns for payer in turn.cpu}
     payers = [payer for payer in PAYERS if payer in paying]
-    cpu = f"CPU ms for one of them (median)"
+    cpu = "CPU ms for one of them (median)"
     yield f"{'':{_NAME}}  {what + '/s':29}  {cpu}"
     heads = ("min", "median", "max")
     yield " " * _NAME + _cells(heads, 10) + " " + _cells(payers, _PAYER)

@@ -3,14 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from types import TracebackType
+from typing import NoReturn
+from uuid import uuid4
 
 from aio_pika import RobustConnection
-from aio_pika.abc import AbstractChannel
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from aio_pika.connection import make_url
 from aio_pika.exceptions import AMQPError
 
+from conduit.bus.deliveries import Take
 from conduit.bus.topology import declare
+from conduit.bus.wire import Wire
 from conduit.errors import BrokerUnavailable
 from conduit.settings import BusSettings
 
@@ -48,11 +53,24 @@ class translated:  # noqa: N801 (a context manager, which each publish enters: n
                     raise BrokerUnavailable("the connection was lost") from error
 
 
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A consumer on a queue, which comes back with the connection until it is cancelled."""
+
+    queue: AbstractQueue
+    tag: str
+
+    async def cancel(self) -> None:
+        """Have no more delivered than what is on its way."""
+        await self.queue.cancel(self.tag)
+
+
 class Bus:
     """One connection to RabbitMQ, shared by what publishes and consumes in this process."""
 
-    def __init__(self, connection: RobustConnection, publish_timeout: float) -> None:
+    def __init__(self, connection: RobustConnection, wire: Wire, publish_timeout: float) -> None:
         self._connection = connection
+        self._wire = wire
         self.publish_timeout = publish_timeout
 
     @property
@@ -73,6 +91,19 @@ class Bus:
             await channel.set_qos(prefetch_count=prefetch)
         return channel
 
+    async def consume(self, queue: str, take: Take, *, prefetch: int) -> Subscription:
+        """Have what is in a queue taken, with `prefetch` unsettled at a time, on an own channel."""
+        channel = await self.channel(prefetch=prefetch)
+        subscription = Subscription(await channel.get_queue(queue), f"conduit.{uuid4().hex}")
+        self._wire.attach(subscription.tag, take)
+        await subscription.queue.consume(_not_taken, consumer_tag=subscription.tag)
+        return subscription
+
+
+async def _not_taken(message: AbstractIncomingMessage) -> NoReturn:
+    """Stand where aio-pika wants what is called for each message: `wire` takes them before it."""
+    raise RuntimeError(f"a message of {message.consumer_tag} was not taken off the wire")
+
 
 @asynccontextmanager
 async def open_bus(settings: BusSettings) -> AsyncIterator[Bus]:
@@ -81,10 +112,11 @@ async def open_bus(settings: BusSettings) -> AsyncIterator[Bus]:
     Not by `connect_robust`: given up while it waits, it leaves a task that nothing can end.
     """
     url = make_url(settings.amqp_url, heartbeat=HEARTBEAT, reconnect_interval=1, fail_fast=0)
-    connection = RobustConnection(url)
+    connection, wire = RobustConnection(url), Wire()
+    connection.kwargs["transport_factory"] = wire
     try:
         await connection.connect(timeout=CONNECT_TIMEOUT)
-        bus = Bus(connection, settings.publish_timeout)
+        bus = Bus(connection, wire, settings.publish_timeout)
         # Kept open and referenced, so that a broker that lost its disk gets its topology again.
         topology = await bus.channel()
         await declare(topology)
