@@ -50,6 +50,8 @@ AGE = Histogram(
 )
 
 
+_COUNTED = {result: ATTEMPTS.labels(result) for result in Result}
+
 _TOO_LATE = "the time for which the mail's sender waits was over before the call"
 
 
@@ -91,7 +93,7 @@ class Deliverer:
         event = decode(incoming.packet)
         if not isinstance(event, MailAccepted):
             raise MalformedEvent(f"{event.KIND} does not belong on this queue")
-        if (wait := event.due_in(utc_now()).total_seconds()) > 0:
+        if event.not_before and (wait := event.due_in(utc_now()).total_seconds()) > 0:
             return Again(incoming.packet, wait)
         webhook = await self.webhook_of(event.webhook_id)
         if webhook is None:
@@ -108,7 +110,7 @@ class Deliverer:
 
     async def _paced(self, event: MailAccepted, webhook: Webhook) -> datetime | None:
         """Return the slot to which the event is put off, or None when it may go ahead."""
-        if event.paced or not webhook.active:
+        if event.paced or not webhook.active or not webhook.rate_limit:
             return None
         now = utc_now()
         slot = await self.pacer.slot(webhook, now)
@@ -136,7 +138,7 @@ class Deliverer:
 
         The call ends at `until`, in the loop's time, and is not begun later.
         """
-        mail = await self._mail(event, needed=utc_now() + self.schedule.longest_wait)
+        mail = await self._mail(event)
         made = await self._made_before(event) if redelivered else None
         answer = _answer_of(made) if made else await self._called(event, webhook, mail, until)
         step = self._step(event, answer)
@@ -150,10 +152,16 @@ class Deliverer:
             await self._switch_off(webhook)
         return answer, step
 
-    async def _mail(self, event: MailAccepted, *, needed: datetime) -> ParsedMail | None:
-        """Return the mail; one that travels by reference is `needed` up to this moment again."""
+    async def _mail(
+        self, event: MailAccepted, *, needed: datetime | None = None
+    ) -> ParsedMail | None:
+        """Return the mail; one that travels by reference is `needed` again, up to this moment.
+
+        By default, up to the next attempt, whenever that is.
+        """
         raw = event.raw
         if raw is None:
+            needed = needed or utc_now() + self.schedule.longest_wait
             await self.messages.hold([event.message_id], needed)
             raw = await self.messages.get(event.message_id)
         return None if raw is None else await read(raw)
@@ -214,7 +222,7 @@ class Deliverer:
 
 
 def _tell(attempt: Attempt, delivery: Delivery) -> None:
-    ATTEMPTS.labels(attempt.result).inc()
+    _COUNTED[attempt.result].inc()
     log.info(
         "delivery.attempted",
         extra={
