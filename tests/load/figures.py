@@ -1,10 +1,19 @@
-"""What the benchmark of the ingest found, and how it is told."""
+"""What a benchmark found that has several contenders in turn, and how it is told."""
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-PAYERS = ("server", "RabbitMQ", "smtp-source", "all else")
+PAYERS = (
+    "server",
+    "dispatcher",
+    "client",
+    "RabbitMQ",
+    "store",
+    "endpoint",
+    "smtp-source",
+    "all else",
+)
 """Who takes CPU time in a turn."""
 
 _NAME = 20
@@ -34,12 +43,12 @@ class Row:
     refused: str | None = None
 
 
-def table(rows: Sequence[Row]) -> Iterator[str]:
+def table(rows: Sequence[Row], what: str = "accepted mails") -> Iterator[str]:
     """Yield lines with rates and CPU time; all rows have been measured in turn."""
     paying = {payer for row in rows for turn in row.turns for payer in turn.cpu}
     payers = [payer for payer in PAYERS if payer in paying]
-    mails, cpu = "accepted mails/s", "CPU ms per mail (median)"
-    yield f"{'':{_NAME}}  {mails:29}  {cpu}"
+    cpu = "CPU ms for one of them (median)"
+    yield f"{'':{_NAME}}  {what + '/s':29}  {cpu}"
     heads = ("min", "median", "max")
     yield " " * _NAME + _cells(heads, 10) + " " + _cells(payers, _PAYER)
     for row in rows:

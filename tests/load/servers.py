@@ -23,14 +23,21 @@ def store(directory: Path) -> Iterator[tuple[str, dict[str, str], list[str]]]:
     if not SECANTUSD_RS.exists():
         yield "embedded", {}, list(ALL)
         return
+    with secantusd_rs(directory) as (url, _):
+        programs = [name for name in ALL if name != "store"]
+        yield "secantusd-rs", {"CONDUIT_MONGODB_URL": url}, programs
+
+
+@contextmanager
+def secantusd_rs(directory: Path) -> Iterator[tuple[str, int]]:
+    """Run secantusd-rs until the end of the block; yield its URL and its process id."""
     port = Ports.free().store
     storage = directory / "secantusd"
     storage.mkdir()
     options = ["--host", "127.0.0.1", "--port", str(port), "--storage-path", str(storage)]
     options += ["--standalone", "--sync-on-commit", "--cache-size", "256M"]
-    with started([str(SECANTUSD_RS), *options], port):
-        settings = {"CONDUIT_MONGODB_URL": f"mongodb://127.0.0.1:{port}"}
-        yield "secantusd-rs", settings, [name for name in ALL if name != "store"]
+    with started([str(SECANTUSD_RS), *options], port) as pid:
+        yield f"mongodb://127.0.0.1:{port}", pid
 
 
 @contextmanager

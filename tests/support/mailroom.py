@@ -58,6 +58,7 @@ class Mailroom:
         self.publisher = publisher
         self._deliveries = store.collection("deliveries")
         self._chunks = store.collection("messages")
+        self._logs = store.collection("delivery_logs")
         self._slots = store.collection("slots")
 
     async def webhook(
@@ -206,6 +207,11 @@ class Mailroom:
         """Return what a webhook's owner is to be told."""
         due = await self._notices.due(utc_now() + timedelta(hours=1), 1_000)
         return [notice for notice in due if notice.webhook_id == webhook.id]
+
+    async def recorded(self) -> dict[str, int]:
+        """Return how many deliveries, attempts and mails the store holds in all."""
+        kept = {"deliveries": self._deliveries, "attempts": self._logs, "mails": self._chunks}
+        return {name: await records.count_documents({}) for name, records in kept.items()}
 
     async def next_slot(self, webhook: Webhook) -> datetime:
         """Return the moment from which a rate-limited webhook may be called again."""

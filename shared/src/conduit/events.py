@@ -225,6 +225,8 @@ Event = (
     | DeliveryAnswered
 )
 
+_Read = Event | Envelope | Spf | Dkim | Dmarc | Arc
+
 _MAIL_META = tuple(known.name for known in fields(MailAccepted) if known.name != "raw")
 
 
@@ -294,10 +296,8 @@ def _read_authentication(values: dict[str, Any]) -> AuthResults:
     )
 
 
-def _known(
-    kind: type[Event | Envelope | Spf | Dkim | Dmarc | Arc], values: dict[str, Any]
-) -> dict[str, Any]:
-    return {known.name: values[known.name] for known in fields(kind) if known.name in values}
+def _known(kind: type[_Read], values: dict[str, Any]) -> dict[str, Any]:
+    return {name: values[name] for name in _NAMES[kind] if name in values}
 
 
 _KINDS: dict[str, type[Event]] = {
@@ -311,4 +311,9 @@ _KINDS: dict[str, type[Event]] = {
         DeliveryAsked,
         DeliveryAnswered,
     )
+}
+
+_NAMES: dict[type[_Read], tuple[str, ...]] = {
+    kind: tuple(known.name for known in fields(kind))
+    for kind in (*_KINDS.values(), Envelope, Spf, Dkim, Dmarc, Arc)
 }

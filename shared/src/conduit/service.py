@@ -5,6 +5,7 @@ release is the reverse of construction, so what takes work in is built last and 
 """
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
@@ -86,6 +87,9 @@ async def _run(compose: Compose[S], settings: S) -> int:
         loop.add_signal_handler(number, lifecycle.stopping.set)
     try:
         await _until_stopping(compose(settings, lifecycle), lifecycle.stopping)
+        # What is built now stays until the end: no collection needs to look through it again.
+        gc.collect()
+        gc.freeze()
         await lifecycle.stopping.wait()
     except (ConduitError, OSError) as error:
         lifecycle.failure = error

@@ -1,54 +1,42 @@
 """A consumer whose connection is lost at the two moments that a real broker seldom shows."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
 import pytest
-from aio_pika.abc import AbstractIncomingMessage
 
 from conduit.bus import consumer
 from conduit.bus.connection import Bus
 from conduit.bus.consumer import Consumer, Done, Incoming, Outcome
+from conduit.bus.deliveries import Delivery, Take
 from conduit.bus.publisher import Publisher
-
-Receive = Callable[[AbstractIncomingMessage], Awaitable[None]]
-
-
-class Queue:
-    """A queue on a connection that comes back by itself: a consumer cannot be cancelled on it."""
-
-    def __init__(self) -> None:
-        self.receive: Receive | None = None
-
-    async def consume(self, receive: Receive) -> str:
-        self.receive = receive
-        return "tag"
-
-    async def deliver(self, message: "Message") -> None:
-        assert self.receive is not None
-        await self.receive(cast(AbstractIncomingMessage, message))
-
-    async def cancel(self, _tag: str) -> None:
-        raise ConnectionError("the connection was lost")
 
 
 class Broker:
-    """Loses the connection the first times that a channel is asked for."""
+    """Loses the connection the first times that somebody would consume.
+
+    It comes back by itself: a consumer cannot be cancelled on it.
+    """
 
     def __init__(self, lost: int) -> None:
         self.lost = lost
-        self.queue = Queue()
+        self.take: Take | None = None
 
-    async def channel(self, *, prefetch: int) -> "Broker":
+    async def consume(self, _queue: str, take: Take, *, prefetch: int) -> "Broker":
         assert prefetch == 1
         if self.lost:
             self.lost -= 1
             raise ConnectionError("the connection was lost")
+        self.take = take
         return self
 
-    async def get_queue(self, _name: str) -> Queue:
-        return self.queue
+    def deliver(self, message: "Message") -> None:
+        assert self.take is not None
+        self.take(cast(Delivery, message))
+
+    async def cancel(self) -> None:
+        raise ConnectionError("the connection was lost")
 
 
 @pytest.fixture
@@ -72,7 +60,7 @@ async def test_a_start_waits_for_a_connection_that_is_lost_meanwhile(
     async with asyncio.timeout(10):
         await consumer_of(broker, handled).start()
     assert broker.lost == 0
-    assert broker.queue.receive is not None
+    assert broker.take is not None
 
 
 class Message:
@@ -84,7 +72,7 @@ class Message:
     def __init__(self) -> None:
         self.acknowledged = asyncio.Event()
 
-    async def ack(self) -> None:
+    def ack(self) -> None:
         self.acknowledged.set()
 
 
@@ -92,11 +80,11 @@ async def test_a_stop_takes_no_more_though_the_queue_goes_on(handled: list[Incom
     broker = Broker(lost=0)
     stopping, before, after = consumer_of(broker, handled), Message(), Message()
     await stopping.start()
-    await broker.queue.deliver(before)
+    broker.deliver(before)
     async with asyncio.timeout(10):
         await before.acknowledged.wait()
         await stopping.stop()
-    await broker.queue.deliver(after)
+    broker.deliver(after)
     await stopping.stop()  # waits for what is in flight
     assert len(handled) == 1
     assert not after.acknowledged.is_set()

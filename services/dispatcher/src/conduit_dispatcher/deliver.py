@@ -66,6 +66,8 @@ _BRIEF = 5.0
 
 _WAITED_IN_VAIN = not_called("the endpoint has failed for as long as mail waits for it")
 _NOT_KEPT = not_called("the mail is not kept any more")
+_COUNTED = {result: ATTEMPTS.labels(result) for result in Result}
+
 _TOO_LATE = "the time for which the mail's sender waits was over before the call"
 
 
@@ -137,9 +139,10 @@ class Deliverer:
         event = decode(incoming.packet)
         if not isinstance(event, MailAccepted):
             raise MalformedEvent(f"{event.KIND} does not belong on this queue")
-        wait = event.due_in(utc_now()).total_seconds()
-        if wait > 0 and not event.parked and not await self.patience.wait(wait):
-            return Again(incoming.packet, wait)
+        if event.not_before and not event.parked:
+            wait = event.due_in(utc_now()).total_seconds()
+            if wait > 0 and not await self.patience.wait(wait):
+                return Again(incoming.packet, wait)
         webhook = await self.webhook_of(event.webhook_id)
         if webhook is None:
             log.info("delivery.webhook_deleted", extra=_ids(event))
@@ -264,7 +267,7 @@ class Deliverer:
         The call ends at `until`, in the loop's time, and is not begun later. There is none if there
         is an answer `instead`.
         """
-        mail = await self._mail(event, needed=utc_now() + self.schedule.longest_wait)
+        mail = await self._mail(event)
         made = await self._made_before(event) if redelivered else None
         known = _answer_of(made) if made else instead
         links = NO_LINKS if known else await self._links(event, webhook, mail, until)
@@ -285,10 +288,16 @@ class Deliverer:
             await self._switch_off(webhook)
         return answer, step
 
-    async def _mail(self, event: MailAccepted, *, needed: datetime) -> ParsedMail | None:
-        """Return the mail; one that travels by reference is `needed` up to this moment again."""
+    async def _mail(
+        self, event: MailAccepted, *, needed: datetime | None = None
+    ) -> ParsedMail | None:
+        """Return the mail; one that travels by reference is `needed` again, up to this moment.
+
+        By default, up to the next attempt, whenever that is.
+        """
         raw = event.raw
         if raw is None:
+            needed = needed or utc_now() + self.schedule.longest_wait
             await self.messages.hold([event.message_id], needed)
             raw = await self.messages.get(event.message_id)
         return None if raw is None else await read(raw)
@@ -370,7 +379,7 @@ class Deliverer:
 
 
 def _tell(attempt: Attempt, delivery: Delivery) -> None:
-    ATTEMPTS.labels(attempt.result).inc()
+    _COUNTED[attempt.result].inc()
     log.info(
         "delivery.attempted",
         extra={

@@ -41,6 +41,8 @@ NOTHING_SAID = SmtpReply()
 
 def smtp_reply(headers: Mapping[str, str]) -> SmtpReply:
     """Read both headers. A code that is not three digits of class 2, 4 or 5 is as none."""
+    if CODE not in headers and MESSAGE not in headers:
+        return NOTHING_SAID
     code = headers.get(CODE, "")
     return SmtpReply(
         code=int(code) if _code.fullmatch(code) else None,

@@ -5,9 +5,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from math import inf
-from types import SimpleNamespace
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
@@ -24,7 +22,7 @@ from conduit_dispatcher.answers import (
     explained,
     no_answer,
 )
-from conduit_dispatcher.connections import Connector, limit_receipt
+from conduit_dispatcher.connections import UNDERWAY, Connector, Underway, limit_receipt
 from conduit_dispatcher.hosts import JudgedHosts, NamesForTheProxy
 from conduit_dispatcher.proxy import Proxy
 from conduit_dispatcher.tunnel import TunnelConnector
@@ -56,11 +54,12 @@ class Sender:
         A kept connection that turns out to be closed is replaced at once.
         """
         timeout = min(self._timeout, within)
-        started, call = time.monotonic(), _Underway()
+        started, call = time.monotonic(), Underway()
         if not self._egress.allows_scheme(url.partition(":")[0].lower()):
             return no_answer("only https endpoints are called", started, Result.PERMANENT)
         try:
             async with asyncio.timeout(timeout):
+                UNDERWAY.set(call)
                 return await self._post(started, url, body, headers, call)
         except aiohttp.ServerTimeoutError as error:
             return no_answer(explained(error), started)
@@ -72,14 +71,13 @@ class Sender:
             return _ended(call, explained(error), started)
 
     async def _post(
-        self, started: float, url: str, body: bytes, headers: Mapping[str, str], call: "_Underway"
+        self, started: float, url: str, body: bytes, headers: Mapping[str, str], call: Underway
     ) -> Answer:
         try:
             return await self._call(started, url, body, headers, call)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            if not call.reused or call.response is not None:
+            if call.is_new or call.response is not None:
                 raise
-        call.reused = False
         return await self._call(started, url, body, headers, call)
 
     async def _call(
@@ -88,28 +86,16 @@ class Sender:
         url: StrOrURL,
         body: bytes,
         headers: Mapping[str, str],
-        call: "_Underway",
+        call: Underway,
     ) -> Answer:
         async with self._session.post(
-            url,
-            data=body,
-            headers={**headers, **_RAW},
-            allow_redirects=False,
-            trace_request_ctx=call,
+            url, data=body, headers={**headers, **_RAW}, allow_redirects=False
         ) as response:
             call.response = response
             return answer(response, await _head_of(response), started)
 
 
-@dataclass(slots=True)
-class _Underway:
-    """What is known of a call before it ends: where it goes, and how far its answer came."""
-
-    reused: bool = False
-    response: aiohttp.ClientResponse | None = None
-
-
-def _ended(call: _Underway, why: str, started: float) -> Answer:
+def _ended(call: Underway, why: str, started: float) -> Answer:
     """Return what became of a call that did not come to the end of its answer."""
     if call.response is None:
         return no_answer(why, started)
@@ -132,15 +118,12 @@ async def open_sender(
     else:
         names = NamesForTheProxy() if proxy.resolves else names
         connector = _through(proxy, egress, JudgedHosts(egress, names))
-    traces = aiohttp.TraceConfig()
-    traces.on_connection_reuseconn.append(_note_reuse)
     async with aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         auto_decompress=False,
         timeout=aiohttp.ClientTimeout(sock_connect=connect_timeout),
-        trace_configs=[traces],
     ) as session:
         yield Sender(session, egress, timeout)
 
@@ -171,15 +154,11 @@ def _through(proxy: Proxy, egress: Egress, resolver: AbstractResolver) -> Connec
     )
 
 
-async def _note_reuse(
-    _session: aiohttp.ClientSession, context: SimpleNamespace, _parameters: object
-) -> None:
-    context.trace_request_ctx.reused = True
-
-
 async def _head_of(response: aiohttp.ClientResponse) -> bytes:
     """Read the answer, so that its connection can be kept, and return its beginning."""
     head, seen = b"", 0
+    if response.content.at_eof():  # most answers have no body, or came as a whole
+        return head
     async for chunk in response.content.iter_any():
         head += chunk[: KEPT - len(head)]
         seen += len(chunk)

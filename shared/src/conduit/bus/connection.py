@@ -4,15 +4,19 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
+from uuid import uuid4
 
 from aio_pika import RobustConnection
-from aio_pika.abc import AbstractChannel
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from aio_pika.connection import make_url
 from aio_pika.exceptions import AMQPError
 
+from conduit.bus.deliveries import Take
 from conduit.bus.topology import declare
+from conduit.bus.wire import Wire
 from conduit.errors import BrokerUnavailable
 from conduit.settings import BusSettings
 
@@ -56,11 +60,12 @@ class translated:  # noqa: N801 (a context manager, which each publish enters: n
 class _Connection(RobustConnection):
     """Comes back by itself, at the next of several nodes each time that one is lost or fails."""
 
-    def __init__(self, urls: Sequence[str]) -> None:
+    def __init__(self, urls: Sequence[str], wire: Wire) -> None:
         first, *others = (
             make_url(url, heartbeat=HEARTBEAT, reconnect_interval=1, fail_fast=0) for url in urls
         )
         super().__init__(first)
+        self.kwargs["transport_factory"] = wire
         self._others = deque(others)
 
     async def _on_connection_close(self, closing: "asyncio.Future[Any]") -> None:
@@ -70,11 +75,24 @@ class _Connection(RobustConnection):
         await super()._on_connection_close(closing)
 
 
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A consumer on a queue, which comes back with the connection until it is cancelled."""
+
+    queue: AbstractQueue
+    tag: str
+
+    async def cancel(self) -> None:
+        """Have no more delivered than what is on its way."""
+        await self.queue.cancel(self.tag)
+
+
 class Bus:
     """One connection to RabbitMQ, shared by what publishes and consumes in this process."""
 
-    def __init__(self, connection: RobustConnection, publish_timeout: float) -> None:
+    def __init__(self, connection: RobustConnection, wire: Wire, publish_timeout: float) -> None:
         self._connection = connection
+        self._wire = wire
         self.publish_timeout = publish_timeout
 
     @property
@@ -104,6 +122,19 @@ class Bus:
             await channel.set_qos(prefetch_count=prefetch)
         return channel
 
+    async def consume(self, queue: str, take: Take, *, prefetch: int) -> Subscription:
+        """Have what is in a queue taken, with `prefetch` unsettled at a time, on an own channel."""
+        channel = await self.channel(prefetch=prefetch)
+        subscription = Subscription(await channel.get_queue(queue), f"conduit.{uuid4().hex}")
+        self._wire.attach(subscription.tag, take)
+        await subscription.queue.consume(_not_taken, consumer_tag=subscription.tag)
+        return subscription
+
+
+async def _not_taken(message: AbstractIncomingMessage) -> NoReturn:
+    """Stand where aio-pika wants what is called for each message: `wire` takes them before it."""
+    raise RuntimeError(f"a message of {message.consumer_tag} was not taken off the wire")
+
 
 @asynccontextmanager
 async def open_bus(settings: BusSettings) -> AsyncIterator[Bus]:
@@ -111,10 +142,11 @@ async def open_bus(settings: BusSettings) -> AsyncIterator[Bus]:
 
     Not by `connect_robust`: given up while it waits, it leaves a task that nothing can end.
     """
-    connection = _Connection(settings.amqp_urls)
+    wire = Wire()
+    connection = _Connection(settings.amqp_urls, wire)
     try:
         await connection.connect(timeout=CONNECT_TIMEOUT / len(settings.amqp_urls))
-        bus = Bus(connection, settings.publish_timeout)
+        bus = Bus(connection, wire, settings.publish_timeout)
         # Kept open and referenced, so that a broker that lost its disk gets its topology again.
         topology = await bus.channel()
         await declare(topology)

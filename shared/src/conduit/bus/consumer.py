@@ -5,10 +5,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from aio_pika.abc import AbstractIncomingMessage, AbstractQueue, ConsumerTag
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 
-from conduit.bus.connection import Bus
+from conduit.bus.connection import Bus, Subscription
+from conduit.bus.deliveries import Delivery
 from conduit.bus.packets import faults_of, from_message
 from conduit.bus.publisher import Publisher
 from conduit.bus.topology import DELIVERIES_DEAD, delay_queue
@@ -90,8 +90,7 @@ class Consumer:
         self._handler = handler
         self._prefetch = prefetch
         self._in_flight: set[asyncio.Task[None]] = set()
-        self._queue: AbstractQueue | None = None
-        self._tag: ConsumerTag | None = None
+        self._subscription: Subscription | None = None
         self._stopping = False
 
     async def start(self) -> None:
@@ -108,22 +107,22 @@ class Consumer:
                 await asyncio.sleep(_PAUSE)
 
     async def _begin(self) -> None:
-        channel = await self._bus.channel(prefetch=self._prefetch)
-        self._queue = await channel.get_queue(self._name)
-        self._tag = await self._queue.consume(self._receive)
+        self._subscription = await self._bus.consume(
+            self._name, self._receive, prefetch=self._prefetch
+        )
 
     async def stop(self) -> None:
         """Take no more, and wait for what is in flight."""
         self._stopping = True
-        if self._queue is not None and self._tag is not None:
+        if self._subscription is not None:
             try:
-                await self._queue.cancel(self._tag)
+                await self._subscription.cancel()
             except (AMQPError, OSError, RuntimeError) as error:
                 log.info("consumer.cancel_failed", extra={"queue": self._name, "error": str(error)})
         if self._in_flight:
             await asyncio.wait(self._in_flight)
 
-    async def _receive(self, message: AbstractIncomingMessage) -> None:
+    def _receive(self, message: Delivery) -> None:
         if self._stopping:
             # A connection that comes back during the stop goes on consuming. What is not
             # acknowledged is given out again when it closes.
@@ -132,7 +131,7 @@ class Consumer:
         self._in_flight.add(task)
         task.add_done_callback(self._in_flight.discard)
 
-    async def _handle(self, message: AbstractIncomingMessage) -> None:
+    async def _handle(self, message: Delivery) -> None:
         outcome = await self._outcome(message)
         try:
             await self._settle(message, outcome)
@@ -140,11 +139,11 @@ class Consumer:
             # Unacknowledged: the broker gives it out again, here or elsewhere.
             log.warning("consumer.unsettled", extra={"queue": self._name, "error": str(error)})
 
-    async def _outcome(self, message: AbstractIncomingMessage) -> Outcome:
+    async def _outcome(self, message: Delivery) -> Outcome:
         packet = Packet(message.type or "", 0, b"", message.body)
         try:
             packet = from_message(message)
-            incoming = Incoming(packet, bool(message.redelivered), bool(message.reply_to))
+            incoming = Incoming(packet, message.redelivered, bool(message.reply_to))
             return await self._handler(incoming)
         except MalformedEvent as error:
             log.error("consumer.malformed", extra={"queue": self._name, "error": str(error)})
@@ -157,24 +156,24 @@ class Consumer:
             faults = faults_of(message) + 1
             return Dead(packet) if faults > MOST_FAULTS else Again(packet, faults * 5, faults)
 
-    async def _settle(self, message: AbstractIncomingMessage, outcome: Outcome) -> None:
+    async def _settle(self, message: Delivery, outcome: Outcome) -> None:
         try:
             await self._forward(message, outcome)
         except BrokerUnavailable:
-            await message.nack(requeue=True)
+            message.nack()
             raise
         if not isinstance(outcome, Answer) and outcome.told is not None:
             await self._tell(message, outcome.told)
-        await message.ack()
+        message.ack()
 
-    async def _tell(self, message: AbstractIncomingMessage, told: Packet) -> None:
+    async def _tell(self, message: Delivery, told: Packet) -> None:
         """Tell who awaits it; one who is not told waits in vain, and nothing is lost."""
         try:
             await self._publisher.reply(told, message.reply_to or "", message.correlation_id)
         except BrokerUnavailable as error:
             log.info("consumer.untold", extra={"queue": self._name, "error": str(error)})
 
-    async def _forward(self, message: AbstractIncomingMessage, outcome: Outcome) -> None:
+    async def _forward(self, message: Delivery, outcome: Outcome) -> None:
         match outcome:
             case Done():
                 pass

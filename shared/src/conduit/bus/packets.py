@@ -1,7 +1,10 @@
 """How an event's packet lies in an AMQP message: raw octets as the body, the rest beside it."""
 
+from collections.abc import Mapping
+from typing import Protocol
+
 from aio_pika import DeliveryMode, Message
-from aio_pika.abc import AbstractIncomingMessage, HeadersType
+from aio_pika.abc import HeadersType
 from aiormq import spec
 
 from conduit.errors import MalformedEvent
@@ -10,6 +13,22 @@ from conduit.events import Packet
 _META = "conduit-meta"
 _VERSION = "conduit-version"
 _FAULTS = "conduit-faults"
+
+
+class Received(Protocol):
+    """A message as it came, from wherever it was taken."""
+
+    @property
+    def headers(self) -> Mapping[str, object]:
+        """What stands beside the body, by name."""
+
+    @property
+    def type(self) -> str | None:
+        """The kind of event."""
+
+    @property
+    def body(self) -> bytes:
+        """The raw octets."""
 
 
 def to_message(packet: Packet) -> Message:
@@ -35,7 +54,7 @@ def _headers(packet: Packet, faults: int) -> HeadersType:
     return {_META: packet.meta.decode(), _VERSION: packet.version, _FAULTS: faults}
 
 
-def from_message(message: AbstractIncomingMessage) -> Packet:
+def from_message(message: Received) -> Packet:
     """Return the packet of a message, or raise MalformedEvent."""
     meta, version = message.headers.get(_META), message.headers.get(_VERSION)
     if not isinstance(meta, str) or not isinstance(version, int) or not message.type:
@@ -43,7 +62,7 @@ def from_message(message: AbstractIncomingMessage) -> Packet:
     return Packet(message.type, version, meta.encode(), message.body)
 
 
-def faults_of(message: AbstractIncomingMessage) -> int:
+def faults_of(message: Received) -> int:
     """How often a handler has failed on this message unexpectedly."""
     faults = message.headers.get(_FAULTS)
     return faults if isinstance(faults, int) else 0

@@ -1,14 +1,14 @@
 """The base of everything that is kept under an id and changed with optimistic locking."""
 
 from datetime import UTC, datetime
+from time import time_ns
 
 from pydantic import BaseModel, ConfigDict
 
 
 def utc_now() -> datetime:
     """Return the present moment to the millisecond, which is what the store keeps."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+    return datetime.fromtimestamp(time_ns() // 1_000_000 / 1000, UTC)
 
 
 class Frozen(BaseModel):

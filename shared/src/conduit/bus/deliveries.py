@@ -1,0 +1,146 @@
+"""Messages as they come to our consumers, and the channel on which they are settled.
+
+Acknowledgements of one turn of the event loop are one write. They are whole frames on a channel on
+which nothing is published, so that they may stand between any others.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pamqp.common import FieldTable
+
+from conduit.bus import frames
+from conduit.bus.frames import Properties
+
+
+class ChannelLost(ConnectionError):
+    """The channel that a message came on is closed: the broker gives it out again."""
+
+
+@dataclass(slots=True)
+class Delivery:
+    """One message, to be acknowledged or given back once."""
+
+    channel: "Channel" = field(repr=False)
+    number: int
+    redelivered: bool
+    headers: FieldTable = field(default_factory=dict)
+    type: str | None = None
+    correlation_id: str | None = None
+    reply_to: str | None = None
+    body: bytes = b""
+
+    def ack(self) -> None:
+        """Acknowledge it at the end of this turn of the event loop, or raise ChannelLost."""
+        self.channel.ack(self.number)
+
+    def nack(self) -> None:
+        """Give it back to its queue, or raise ChannelLost."""
+        self.channel.nack(self.number)
+
+
+Take = Callable[[Delivery], None]
+
+
+class Channel:
+    """A channel from its first delivery on until it is closed, and what is unsettled on it.
+
+    One that is opened again is another one: it counts its deliveries anew, so that a number of the
+    old one would acknowledge a message that nobody has handled.
+    """
+
+    def __init__(self, number: int, transport: asyncio.WriteTransport) -> None:
+        self._number = number
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self._unsettled: dict[int, bool] = {}  # in the order of delivery; True: to be acknowledged
+        self._settled: list[int] = []
+        self._closed = False
+
+    def delivered(self, number: int, *, redelivered: bool) -> Delivery:
+        """Return a new delivery, of which only the beginning is known."""
+        self._unsettled[number] = False
+        return Delivery(self, number, redelivered)
+
+    def ack(self, number: int) -> None:
+        """Acknowledge a delivery at the end of this turn of the event loop."""
+        self._check()
+        if not self._settled:
+            self._loop.call_soon(self._write_acks)
+        self._settled.append(number)
+        self._unsettled[number] = True
+
+    def nack(self, number: int) -> None:
+        """Give a delivery back to its queue."""
+        self._check()
+        del self._unsettled[number]
+        self._transport.write(frames.nack(self._number, number))
+
+    def close(self) -> None:
+        """Settle nothing more."""
+        self._closed = True
+
+    def _check(self) -> None:
+        if self._closed or self._transport.is_closing():
+            raise ChannelLost("the channel was closed")
+
+    def _write_acks(self) -> None:
+        """Write what was settled: in one frame what comes first in order, the rest one by one.
+
+        One frame for many spares the broker more than us. What waits for a slow endpoint stands
+        before others, and must not hold their acknowledgements back.
+        """
+        settled, self._settled = self._settled, []
+        if self._closed or self._transport.is_closing():
+            return  # the broker gives them out again
+        last = self._forget_first()
+        written = [frames.ack(self._number, last, multiple=True)] if last else []
+        for number in settled:
+            if number > last:
+                del self._unsettled[number]
+                written.append(frames.ack(self._number, number))
+        self._transport.write(b"".join(written))
+
+    def _forget_first(self) -> int:
+        """Forget what is settled up to the first that is not; return its last number, or 0."""
+        first = []
+        for number, settled in self._unsettled.items():
+            if not settled:
+                break
+            first.append(number)
+        for number in first:
+            del self._unsettled[number]
+        return first[-1] if first else 0
+
+
+class Partial:
+    """A delivery of which not all frames have come, and who takes it when they have."""
+
+    __slots__ = ("_body", "_delivery", "_left", "_take")
+
+    def __init__(self, delivery: Delivery, take: Take) -> None:
+        self._delivery = delivery
+        self._take = take
+        self._body: list[bytes] = []
+        self._left = 0
+
+    def describe(self, properties: Properties) -> bool:
+        """Take the properties; return whether that was all, the message having no body."""
+        delivery = self._delivery
+        delivery.headers, delivery.type = properties.headers, properties.type
+        delivery.correlation_id, delivery.reply_to = properties.correlation_id, properties.reply_to
+        self._left = properties.size
+        return self._left == 0
+
+    def fill(self, octets: bytes) -> bool:
+        """Take octets of the body; return whether that was all."""
+        self._body.append(octets)
+        self._left -= len(octets)
+        return self._left <= 0
+
+    def hand_over(self) -> None:
+        """Give the message to who takes it."""
+        body = self._body
+        self._delivery.body = body[0] if len(body) == 1 else b"".join(body)
+        self._take(self._delivery)
