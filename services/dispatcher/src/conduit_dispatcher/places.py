@@ -20,6 +20,9 @@ _SHARE = 4
 _FAR = 60.0
 """Seconds to a turn beyond which nothing is foretold: the endpoint may be quicker by then."""
 
+_STUCK_STEP = 0.02
+"""Seconds between two turns while no call ends, so that looking for one costs little."""
+
 _UNKNOWN_PACE = 0.1  # seconds a call, before any has ended
 _WEIGHT = 0.2  # of the latest call, in the pace
 _IDLE = 1_000  # lines without a call that are remembered for their pace
@@ -111,7 +114,10 @@ class Places:
     def turn(self, webhook_id: str, chance: float) -> float:
         """Return in how many seconds it is the turn of a mail that found no place."""
         line, now = self._line(webhook_id), asyncio.get_running_loop().time()
-        wait, line.tail = expected(line.tail, now, line.pace / self._allowed(), chance)
+        step = line.pace / self._allowed()
+        if line.stuck:
+            step = max(step, _STUCK_STEP)
+        wait, line.tail = expected(line.tail, now, step, chance)
         return wait
 
     def left(self, webhook_id: str, line: _Line, started: float | None) -> None:
