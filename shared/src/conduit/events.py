@@ -49,7 +49,8 @@ class MailAccepted:
     the bus. `attempt` is the number of the next attempt, counted from 1, which is made no earlier
     than `not_before`. `paced` tells that the webhook's rate limit has given out `not_before`;
     `parked`, that it is no more than the expected turn of a mail whose webhook is busy or fails, so
-    that it may go ahead before if it can. Either is on record.
+    that it may go ahead before if it can. `recorded` tells that the delivery and the mail are on
+    record before the first attempt.
     `replay_of` is the delivery that the mail first came with, when its owner had it sent again.
     `shared` tells that the mail is on its way to other accounts too; where it is not known, it may.
     `authentication` is what SPF, DKIM, DMARC and ARC said, None where they were not asked.
@@ -72,6 +73,7 @@ class MailAccepted:
     shared: bool = True
     authentication: AuthResults | None = None
     parked: bool = False
+    recorded: bool = False
 
     @classmethod
     def of(cls, delivery: Delivery) -> "MailAccepted":
@@ -93,7 +95,7 @@ class MailAccepted:
     @property
     def on_record(self) -> bool:
         """Whether a dispatcher has recorded the delivery, and kept the mail, before."""
-        return self.attempt > 1 or self.paced or self.parked
+        return self.attempt > 1 or self.paced or self.recorded
 
     def by_reference(self) -> "MailAccepted":
         """The event of a mail that is kept in the store."""
@@ -104,10 +106,15 @@ class MailAccepted:
         return (self.not_before or now) - now
 
     def postponed(
-        self, until: datetime, *, paced: bool = False, parked: bool = False
+        self,
+        until: datetime,
+        *,
+        paced: bool = False,
+        parked: bool = False,
+        recorded: bool = False,
     ) -> "MailAccepted":
         """The same attempt, later."""
-        return replace(self, not_before=until, paced=paced, parked=parked)
+        return replace(self, not_before=until, paced=paced, parked=parked, recorded=recorded)
 
     def next_attempt(self, at: datetime) -> "MailAccepted":
         """The attempt after this one."""

@@ -155,6 +155,18 @@ async def test_a_mail_that_must_wait_holds_up_no_other(owners: Owners) -> None:
     assert owners.post.subjects()[1:] == [f"Your webhook is failing: {waiting.address}"]
 
 
+async def test_a_fault_of_one_mail_is_told_and_holds_up_no_other(
+    owners: Owners, caplog: pytest.LogCaptureFixture
+) -> None:
+    account = await owners.account()
+    await owners.failing(3 * DAY, account)
+    other = await owners.failing(DAY)
+    owners.post.failures[account.email] = ValueError("nobody foresaw this")
+    await owners.replica().round(NOON)
+    assert owners.post.subjects() == [f"Your webhook is failing: {other.address}"]
+    assert "notice.failed" in caplog.messages
+
+
 async def test_a_mail_that_waits_for_days_is_given_up(
     owners: Owners, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -261,12 +261,14 @@ async def test_an_attempt_that_is_on_record_is_not_lost_when_its_webhook_is_paus
     """A crash after the record, and the pause before the event comes back."""
     for each in (stack, second):
         await asyncio.to_thread(each.stop_program, "dispatcher")
-    webhook = await mailroom.webhook(receiver.url)
-    event = await mailroom.accept(webhook)
-    await mailroom.crash_after_recording(event, result=Result.TRANSIENT)
-    await mailroom.pause(webhook)
-    for each in (stack, second):
-        each.start_program("dispatcher")
+    try:
+        webhook = await mailroom.webhook(receiver.url)
+        event = await mailroom.accept(webhook)
+        await mailroom.crash_after_recording(event, result=Result.TRANSIENT)
+        await mailroom.pause(webhook)
+    finally:
+        for each in (stack, second):
+            each.start_program("dispatcher")
     [held] = await mailroom.held(webhook, 1, within=40)
     assert (held.id, held.attempts) == (event.delivery_id, 1)
     assert receiver.requests == []

@@ -79,6 +79,26 @@ async def test_nobody_waits_in_memory_for_a_slow_endpoint(monkeypatch: pytest.Mo
         assert await places.take("wh_1") is None
 
 
+async def test_who_waited_in_vain_has_nobody_wait_until_a_call_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_PATIENCE", 0.001)
+    monkeypatch.setattr(module, "_UNKNOWN_PACE", 0.0)
+    places = Places(1, ROOM)
+    [place] = await taken(places, "wh_1", 1)
+    assert await places.take("wh_1") is None
+    monkeypatch.setattr(module, "_PATIENCE", 1000.0)
+    async with asyncio.timeout(5):
+        assert await places.take("wh_1") is None
+    place.leave(called=True)
+    [place] = await taken(places, "wh_1", 1)
+    waiting = asyncio.create_task(places.take("wh_1"))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    place.leave(called=True)
+    assert await waiting is not None
+
+
 async def test_slow_webhooks_together_leave_places_to_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

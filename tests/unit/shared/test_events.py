@@ -95,6 +95,7 @@ mails = st.builds(
     not_before=st.none() | moments,
     paced=st.booleans(),
     parked=st.booleans(),
+    recorded=st.booleans(),
     authentication=st.none() | authentications,
 )
 events = (
@@ -224,7 +225,7 @@ def test_no_results_raise_anything_else(values: dict[str, Any]) -> None:
 def test_fields_with_a_default_may_be_missing() -> None:
     packet = encode(MAIL)
     meta = orjson.loads(packet.meta)
-    for name in ("attempt", "not_before", "paced", "parked"):
+    for name in ("attempt", "not_before", "paced", "parked", "recorded"):
         del meta[name]
     assert decode(replace(packet, meta=orjson.dumps(meta))) == MAIL
 
@@ -311,5 +312,6 @@ def test_what_a_dispatcher_has_put_off_or_tried_is_on_record() -> None:
     assert not MAIL.on_record
     assert not MAIL.postponed(NOW).on_record
     assert MAIL.postponed(NOW, paced=True).on_record
-    assert MAIL.postponed(NOW, parked=True).on_record
+    assert not MAIL.postponed(NOW, parked=True).on_record
+    assert MAIL.postponed(NOW, parked=True, recorded=True).on_record
     assert MAIL.next_attempt(NOW).on_record

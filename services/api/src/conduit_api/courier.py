@@ -78,7 +78,12 @@ class Courier:
         for group in _groups(await self._notices.due(now, _BATCH)):
             if loop.time() > end:
                 return
-            await self._send(group, now)
+            try:
+                await self._send(group, now)
+            except Unavailable:
+                raise
+            except Exception:  # a mail that cannot be written is no reason to send no other
+                log.exception("notice.failed", extra={"account_id": group[0].account_id})
 
     async def _send(self, group: Sequence[Notice], now: datetime) -> None:
         taken = [each for each in group if await self._notices.take(each.id, now, now + _TAKEN)]

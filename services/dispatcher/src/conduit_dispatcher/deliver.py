@@ -61,8 +61,8 @@ PUT_OFF = Counter(
     ["why"],
 )
 
-_BRIEF = 5.0
-"""Seconds of a wait for a busy endpoint that is not put on record."""
+_BRIEF = 60.0
+"""Seconds of a wait that is not written down, unless it is the first for an endpoint that fails."""
 
 _WAITED_IN_VAIN = not_called("the endpoint has failed for as long as mail waits for it")
 _NOT_KEPT = not_called("the mail is not kept any more")
@@ -219,14 +219,15 @@ class Deliverer:
             return await self._attempted(incoming, event, webhook, instead=_WAITED_IN_VAIN)
         PUT_OFF.labels(put_off.why).inc()
         paced, failing = put_off.why is Why.PACED, put_off.why is Why.FAILING
-        parked = not paced and (failing or event.on_record or wait >= _BRIEF)
-        if paced or (parked and not event.on_record):
+        known, matters = event.on_record, wait >= _BRIEF
+        if paced or (not known and (failing or matters)):
             await self._record_pending(event, webhook, until)
-        elif failing:
+            known = True
+        elif failing and matters:
             await self._record_postponed(event, webhook, until)
-        later = encode(event.postponed(until, paced=paced, parked=parked))
+        later = encode(event.postponed(until, paced=paced, parked=not paced, recorded=known))
         queued = DeliveryAnswered(event.delivery_id, DeliveryOutcome.QUEUED)
-        return Again(later, rough_delay(wait) if parked else wait, told=_word(incoming, queued))
+        return Again(later, wait if paced else rough_delay(wait), told=_word(incoming, queued))
 
     async def _record_pending(self, event: MailAccepted, webhook: Webhook, at: datetime) -> None:
         mail = await self._mail(event, needed=at)

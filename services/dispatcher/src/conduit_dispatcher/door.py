@@ -9,7 +9,7 @@ from conduit.events import MailAccepted
 from conduit.model.record import utc_now
 from conduit.model.webhook import Webhook
 from conduit_dispatcher.breaker import State, state
-from conduit_dispatcher.endpoints import Endpoints, Permit
+from conduit_dispatcher.endpoints import FINE, Endpoints, Permit
 from conduit_dispatcher.pacing import Pacer
 from conduit_dispatcher.places import Place, Places
 
@@ -57,7 +57,10 @@ class Door:
     async def admit(self, event: MailAccepted, webhook: Webhook) -> Entry | PutOff:
         """Let a mail in, or put it off; one that came before its turn keeps it."""
         health = await self.endpoints.health(webhook.id)
-        if state(health, utc_now()) is State.OPEN:
+        if health is None and not webhook.rate_limit:  # as most are
+            if (place := self.places.free(webhook.id)) is not None:
+                return Entry(place, FINE)
+        elif state(health, utc_now()) is State.OPEN:
             return await self._failing(event, webhook)
         place = await self.places.take(webhook.id)
         if place is None:

@@ -15,6 +15,7 @@ from typing import Protocol
 from prometheus_client import Counter
 
 from conduit.errors import StoreUnavailable
+from conduit.model.delivery import Result
 from conduit.model.endpoint_health import EndpointHealth
 from conduit.model.record import utc_now
 from conduit.store.batched import Batched
@@ -65,7 +66,8 @@ class Healths(Protocol):
         """Delete what is known."""
 
 
-_FINE = Permit()
+FINE = Permit()
+"""To call an endpoint of which nothing is known."""
 
 
 class Endpoints:
@@ -86,7 +88,7 @@ class Endpoints:
         """Return that a call may be made at this moment, which is then to be noted; or None."""
         health = await self.health(webhook_id)
         if health is None:
-            return _FINE
+            return FINE
         match state(health, utc_now()):
             case State.CLOSED:
                 return Permit(health)
@@ -116,9 +118,9 @@ class Endpoints:
 
         It is no part of the mail's own record, so a store that is away does not fail the mail.
         """
-        told = sign(answer)
-        if permit is _FINE and told is not Sign.FAILING:
+        if permit is FINE and answer.result is not Result.TRANSIENT:
             return
+        told = sign(answer)
         try:
             async with self._locks.of(webhook_id):
                 match told:

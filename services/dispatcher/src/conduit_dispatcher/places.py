@@ -20,6 +20,9 @@ _SHARE = 4
 _FAR = 60.0
 """Seconds to a turn beyond which nothing is foretold: the endpoint may be quicker by then."""
 
+_STUCK_STEP = 0.02
+"""Seconds between two turns while no call ends, so that looking for one costs little."""
+
 _UNKNOWN_PACE = 0.1  # seconds a call, before any has ended
 _WEIGHT = 0.2  # of the latest call, in the pace
 _IDLE = 1_000  # lines without a call that are remembered for their pace
@@ -40,23 +43,14 @@ def expected(tail: float, now: float, step: float, chance: float) -> tuple[float
 class _Line:
     """One webhook's calls under way, and those who wait for a place."""
 
-    __slots__ = ("in_flight", "pace", "slowed_at", "tail", "waiting")
+    __slots__ = ("in_flight", "pace", "stuck", "tail", "waiting")
 
     def __init__(self) -> None:
         self.in_flight = 0
         self.waiting: deque[asyncio.Future[bool]] = deque()
         self.pace = _UNKNOWN_PACE
-        self.slowed_at = 0.0
+        self.stuck = False  # somebody waited in vain, and no call has ended since
         self.tail = 0.0
-
-    def slow_down(self, now: float) -> None:
-        """Take the pace to be slower, since somebody waited in vain, before any call has ended.
-
-        Many give up at the same moment, for the same reason.
-        """
-        if now - self.slowed_at >= _PATIENCE:
-            self.slowed_at = now
-            self.pace = min(max(self.pace * 2, _PATIENCE), _FAR)
 
 
 class Place:
@@ -98,11 +92,20 @@ class Places:
         self._in_flight = 0
         self._waiting = 0
 
+    def free(self, webhook_id: str) -> Place | None:
+        """Return a place if there is one at this moment, and nobody waits for it."""
+        line = self._line(webhook_id)
+        if line.waiting or line.in_flight >= self._allowed():
+            return None
+        line.in_flight += 1
+        self._in_flight += 1
+        return Place(self, webhook_id, line, asyncio.get_running_loop().time())
+
     async def take(self, webhook_id: str) -> Place | None:
         """Return a place, after a short wait if need be; None when that would not be short."""
+        if (place := self.free(webhook_id)) is not None:
+            return place
         line = self._line(webhook_id)
-        if not line.waiting and line.in_flight < self._allowed():
-            return self._taken(webhook_id, line)
         if self._is_long(line) or not await self._waited(line):
             self._drop_if_idle(webhook_id, line)
             return None
@@ -111,7 +114,10 @@ class Places:
     def turn(self, webhook_id: str, chance: float) -> float:
         """Return in how many seconds it is the turn of a mail that found no place."""
         line, now = self._line(webhook_id), asyncio.get_running_loop().time()
-        wait, line.tail = expected(line.tail, now, line.pace / self._allowed(), chance)
+        step = line.pace / self._allowed()
+        if line.stuck:
+            step = max(step, _STUCK_STEP)
+        wait, line.tail = expected(line.tail, now, step, chance)
         return wait
 
     def left(self, webhook_id: str, line: _Line, started: float | None) -> None:
@@ -121,6 +127,7 @@ class Places:
         if started is not None:
             took = asyncio.get_running_loop().time() - started
             line.pace += (took - line.pace) * _WEIGHT
+            line.stuck = False
         if line.waiting:
             self._let_in(line)
         self._drop_if_idle(webhook_id, line)
@@ -135,14 +142,9 @@ class Places:
         """How many places a webhook has: fewer when all are scarce, and always one."""
         return min(self._cap, max((self._room - self._in_flight) // _SHARE, 1))
 
-    def _taken(self, webhook_id: str, line: _Line) -> Place:
-        line.in_flight += 1
-        self._in_flight += 1
-        return Place(self, webhook_id, line, asyncio.get_running_loop().time())
-
     def _is_long(self, line: _Line) -> bool:
         """Whether the wait of one more would be long, or too many wait already."""
-        if self._waiting >= self._room * 3 // 4:
+        if line.stuck or self._waiting >= self._room * 3 // 4:
             return True
         return (len(line.waiting) + 1) * line.pace / self._allowed() > _PATIENCE
 
@@ -166,7 +168,7 @@ class Places:
             self._waiting -= 1
             if granted in line.waiting:
                 line.waiting.remove(granted)
-        line.slow_down(loop.time())
+        line.stuck = True
         return False
 
     def _let_in(self, line: _Line) -> None:
