@@ -34,7 +34,7 @@ EVENT = MailAccepted(
 ALWAYS = {"message_id", "from", "to", "id", "received_at", "envelope"}
 OF_THE_MAIL = {
     *("subject", "date", "text", "html", "headers", "header_from", "header_to"),
-    *("cc", "reply_to", "attachments", "notes"),
+    *("stripped_text", "cc", "reply_to", "attachments", "notes"),
 }
 ELSEWHERE = {"message-id", "from", "to", "subject", "date", "content-type", "mime-version"}
 TEMPLATE = (
@@ -58,6 +58,7 @@ def expect_fields(told: Fields) -> None:
     for name in ("text", "html"):
         assert told.get(name) != ""
         assert not {"\r", "\0"} & set(told.get(name, ""))
+    assert set(told.get("stripped_text", "").split()) <= set(told.get("text", "").split())
     assert _MOMENT.fullmatch(told.get("date", "2025-01-06T10:00:00Z"))
 
 
