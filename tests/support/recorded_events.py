@@ -69,6 +69,7 @@ MAIL = MailAccepted(
     not_before=_AT + timedelta(seconds=70),
     paced=True,
     parked=True,
+    recorded=True,
     replay_of="dlv_0",
     shared=False,
     authentication=AuthResults(
@@ -83,7 +84,7 @@ MAIL = MailAccepted(
         Arc(ArcStatus.NONE),
     ),
 )
-_WITHOUT_PARKING = replace(MAIL, parked=False)
+_WITHOUT_PARKING = replace(MAIL, parked=False, recorded=False)
 _WITHOUT_RESULTS = replace(_WITHOUT_PARKING, authentication=None)
 _WITHOUT_REPLAYS = replace(_WITHOUT_RESULTS, replay_of=None, shared=True)
 
