@@ -3,12 +3,12 @@
 `tests/data/events` has one file for each form that an event ever had. They stay: mail waits on the
 queues for days, and one version may run beside the next.
 
-    python -m tests.support.recorded_events [NAME]
+    python -m tests.support.recorded_events
 
-Prints the packet of today for an event, to be kept as a new file when its form has changed.
+Writes a file for each specimen below that has none yet. When the form of an event has changed, give
+its specimen a new name here, move the old name to `OLDER`, and run this.
 """
 
-import sys
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import replace
@@ -68,6 +68,7 @@ MAIL = MailAccepted(
     attempt=3,
     not_before=_AT + timedelta(seconds=70),
     paced=True,
+    repaced=True,
     replay_of="dlv_0",
     shared=False,
     authentication=AuthResults(
@@ -82,18 +83,19 @@ MAIL = MailAccepted(
         Arc(ArcStatus.NONE),
     ),
 )
-_WITHOUT_RESULTS = replace(MAIL, authentication=None)
+_PACED_ONCE = replace(MAIL, repaced=False)
+_WITHOUT_RESULTS = replace(_PACED_ONCE, authentication=None)
 _WITHOUT_REPLAYS = replace(_WITHOUT_RESULTS, replay_of=None, shared=True)
 
 SPECIMENS: Mapping[str, Event] = {
     "delivery.answered-v1": DeliveryAnswered(
         "dlv_1", DeliveryOutcome.PERMANENT, 554, "No such customer"
     ),
-    "delivery.asked-v1": DeliveryAsked(MAIL, 19.5),
+    "delivery.asked-v1-2-repaced": DeliveryAsked(MAIL, 19.5),
     "domain.check_requested-v1": DomainCheckRequested("dom_1"),
     "domain.checked-v1": DomainChecked("dom_1", "no TXT record", taken=True),
-    "mail.accepted-v1-3-authenticated": MAIL,
-    "mail.accepted-v1-3-authenticated-stored": MAIL.by_reference(),
+    "mail.accepted-v1-4-repaced": MAIL,
+    "mail.accepted-v1-4-repaced-stored": MAIL.by_reference(),
     "simulation.done-v1": SimulationDone("wh_1", 502, "bad gateway", 12),
     "simulation.requested-v1": SimulationRequested(
         "wh_1", "ann@example.com", "Grüße", "Hello", 10.0
@@ -108,10 +110,13 @@ def without_tag(mail: MailAccepted) -> MailAccepted:
 
 
 OLDER: Mapping[str, Event] = {
+    "delivery.asked-v1-1-first": DeliveryAsked(_PACED_ONCE, 19.5),
     "mail.accepted-v1-1-first": without_tag(_WITHOUT_REPLAYS),
     "mail.accepted-v1-1-first-stored": without_tag(_WITHOUT_REPLAYS).by_reference(),
     "mail.accepted-v1-2-replays": without_tag(_WITHOUT_RESULTS),
     "mail.accepted-v1-2-replays-stored": without_tag(_WITHOUT_RESULTS).by_reference(),
+    "mail.accepted-v1-3-authenticated": _PACED_ONCE,
+    "mail.accepted-v1-3-authenticated-stored": _PACED_ONCE.by_reference(),
 }
 """What older files are read as: fields that were not there have their defaults."""
 
@@ -133,6 +138,14 @@ def text(packet: Packet) -> str:
     return orjson.dumps(values, option=orjson.OPT_INDENT_2).decode() + "\n"
 
 
+def main() -> None:
+    """Write the recordings that are missing; those that are there stay as they are."""
+    for name, event in SPECIMENS.items():
+        file = DIRECTORY / f"{name}.json"
+        if not file.exists():
+            file.write_text(text(encode(event)))
+            print(file)
+
+
 if __name__ == "__main__":
-    for name in sys.argv[1:] or SPECIMENS:
-        sys.stdout.write(f"{name}.json:\n{text(encode(SPECIMENS[name]))}\n")
+    main()

@@ -46,7 +46,8 @@ class MailAccepted:
     with every attempt, so that an endpoint recognises a repetition after a crash or a lost answer.
     `raw` is the mail, or None when it is kept in the store under `message_id`, being too large for
     the bus. `attempt` is the number of the next attempt, counted from 1, which is made no earlier
-    than `not_before`. `paced` tells that the webhook's rate limit has given out `not_before`.
+    than `not_before`. `paced` tells that the webhook's rate limit has given out `not_before`, and
+    `repaced` that it did so once more after that moment was missed: this one holds, however late.
     `replay_of` is the delivery that the mail first came with, when its owner had it sent again.
     `shared` tells that the mail is on its way to other accounts too; where it is not known, it may.
     `authentication` is what SPF, DKIM, DMARC and ARC said, None where they were not asked.
@@ -65,6 +66,7 @@ class MailAccepted:
     attempt: int = 1
     not_before: datetime | None = None
     paced: bool = False
+    repaced: bool = False
     replay_of: str | None = None
     shared: bool = True
     authentication: AuthResults | None = None
@@ -77,13 +79,17 @@ class MailAccepted:
         """How long to wait for the next attempt; zero or less: it is due."""
         return (self.not_before or now) - now
 
+    def late_by(self, now: datetime) -> timedelta:
+        """How long ago the next attempt was due; zero or less: it is not due yet."""
+        return now - (self.not_before or now)
+
     def postponed(self, until: datetime, *, paced: bool = False) -> "MailAccepted":
         """The same attempt, later."""
-        return replace(self, not_before=until, paced=paced)
+        return replace(self, not_before=until, paced=paced, repaced=paced and self.paced)
 
     def next_attempt(self, at: datetime) -> "MailAccepted":
         """The attempt after this one."""
-        return replace(self, attempt=self.attempt + 1, not_before=at, paced=False)
+        return replace(self, attempt=self.attempt + 1, not_before=at, paced=False, repaced=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,7 @@ mails = st.builds(
     attempt=st.integers(1, 100),
     not_before=st.none() | moments,
     paced=st.booleans(),
+    repaced=st.booleans(),
     authentication=st.none() | authentications,
 )
 events = (
@@ -301,3 +302,15 @@ def test_the_steps_of_a_mail() -> None:
     following = paced.next_attempt(later)
     assert (following.attempt, following.paced, following.not_before) == (2, False, later)
     assert following.delivery_id == MAIL.delivery_id
+
+
+def test_a_slot_that_was_missed_is_given_out_once_more() -> None:
+    slot = NOW + timedelta(seconds=10)
+    paced = MAIL.postponed(NOW, paced=True)
+    assert paced.late_by(slot) == timedelta(seconds=10)
+    assert not paced.repaced
+    again = paced.postponed(slot, paced=True)
+    assert (again.paced, again.repaced, again.not_before) == (True, True, slot)
+    assert not again.postponed(slot).repaced
+    assert not again.next_attempt(slot).repaced
+    assert MAIL.late_by(NOW) == timedelta(0)

@@ -5,7 +5,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import inf
 from typing import Protocol
 
@@ -49,6 +49,9 @@ AGE = Histogram(
     buckets=LATENCY_BUCKETS,
 )
 
+
+_MISSED = timedelta(seconds=2)
+"""Lateness for a slot that is put up with: calls of so long come too many in any minute, 3 %."""
 
 _TOO_LATE = "the time for which the mail's sender waits was over before the call"
 
@@ -100,7 +103,7 @@ class Deliverer:
             log.info("delivery.webhook_deleted", extra=_ids(event))
             gone = DeliveryAnswered(event.delivery_id, DeliveryOutcome.PERMANENT)
             return Done(_word(incoming, gone))
-        if (slot := await self._paced(event, webhook)) is not None:
+        if (slot := await self._paced(event, webhook, incoming.redelivered)) is not None:
             later = encode(event.postponed(slot, paced=True))
             queued = DeliveryAnswered(event.delivery_id, DeliveryOutcome.QUEUED)
             wait = (slot - utc_now()).total_seconds()
@@ -108,11 +111,13 @@ class Deliverer:
         answer, step = await self.attempt(event, webhook, redelivered=incoming.redelivered)
         return _outcome(event, step, _word(incoming, told(event.delivery_id, answer)))
 
-    async def _paced(self, event: MailAccepted, webhook: Webhook) -> datetime | None:
+    async def _paced(
+        self, event: MailAccepted, webhook: Webhook, redelivered: bool
+    ) -> datetime | None:
         """Return the slot to which the event is put off, or None when it may go ahead."""
-        if event.paced or not webhook.active:
-            return None
         now = utc_now()
+        if not webhook.active or (event.paced and not _missed(event, now, redelivered)):
+            return None
         slot = await self.pacer.slot(webhook, now)
         wait = (slot - now).total_seconds()
         if wait <= 0 or await self.patience.wait(wait):
@@ -214,6 +219,16 @@ class Deliverer:
             else:
                 log.warning("webhook.switched_off", extra={"webhook_id": webhook.id})
                 return
+
+
+def _missed(event: MailAccepted, now: datetime, redelivered: bool) -> bool:
+    """Whether a paced event is so late for its slot that it needs another one.
+
+    After a standstill all whose slots have passed meanwhile would be called at once. It loses a
+    slot once, lest it never be called where everything is late; and not when it is given out again,
+    for then its attempt may have been made.
+    """
+    return not event.repaced and not redelivered and event.late_by(now) > _MISSED
 
 
 def _tell(attempt: Attempt, delivery: Delivery) -> None:
