@@ -43,7 +43,8 @@ type: setup ## Check types (mypy)
 
 test: setup ## Run the unit, integration and end-to-end tests
 	@deploy/local/test-tools
-	pytest tests/unit tests/integration tests/e2e
+	pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile tests/unit tests/integration
+	pytest tests/e2e
 
 check: lint type test ## Everything that must pass: lint, types, tests
 

@@ -3,12 +3,12 @@
 `tests/data/events` has one file for each form that an event ever had. They stay: mail waits on the
 queues for days, and one version may run beside the next.
 
-    python -m tests.support.recorded_events [NAME]
+    python -m tests.support.recorded_events
 
-Prints the packet of today for an event, to be kept as a new file when its form has changed.
+Writes a file for each specimen below that has none yet. When the form of an event has changed, give
+its specimen a new name here, move the old name to `OLDER`, and run this.
 """
 
-import sys
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import replace
@@ -68,6 +68,7 @@ MAIL = MailAccepted(
     attempt=3,
     not_before=_AT + timedelta(seconds=70),
     paced=True,
+    repaced=True,
     parked=True,
     recorded=True,
     replay_of="dlv_0",
@@ -84,7 +85,7 @@ MAIL = MailAccepted(
         Arc(ArcStatus.NONE),
     ),
 )
-_WITHOUT_PARKING = replace(MAIL, parked=False, recorded=False)
+_WITHOUT_PARKING = replace(MAIL, repaced=False, parked=False, recorded=False)
 _WITHOUT_RESULTS = replace(_WITHOUT_PARKING, authentication=None)
 _WITHOUT_REPLAYS = replace(_WITHOUT_RESULTS, replay_of=None, shared=True)
 
@@ -139,6 +140,14 @@ def text(packet: Packet) -> str:
     return orjson.dumps(values, option=orjson.OPT_INDENT_2).decode() + "\n"
 
 
+def main() -> None:
+    """Write the recordings that are missing; those that are there stay as they are."""
+    for name, event in SPECIMENS.items():
+        file = DIRECTORY / f"{name}.json"
+        if not file.exists():
+            file.write_text(text(encode(event)))
+            print(file)
+
+
 if __name__ == "__main__":
-    for name in sys.argv[1:] or SPECIMENS:
-        sys.stdout.write(f"{name}.json:\n{text(encode(SPECIMENS[name]))}\n")
+    main()

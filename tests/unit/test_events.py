@@ -86,7 +86,7 @@ def test_every_recording_is_read_by_a_test() -> None:
 
 @pytest.mark.parametrize("name", sorted(SPECIMENS))
 def test_what_is_written_today_is_recorded(name: str) -> None:
-    """When this fails the form has changed: keep the file, move it to `OLDER`, add a new one."""
+    """When this fails the form has changed: see `tests.support.recorded_events`."""
     packet, then = encode(SPECIMENS[name]), recorded(name)
     assert (packet.kind, packet.version, packet.body) == (then.kind, then.version, then.body)
     assert orjson.loads(packet.meta) == orjson.loads(then.meta)

@@ -47,7 +47,8 @@ class MailAccepted:
     with every attempt, so that an endpoint recognises a repetition after a crash or a lost answer.
     `raw` is the mail, or None when it is kept in the store under `message_id`, being too large for
     the bus. `attempt` is the number of the next attempt, counted from 1, which is made no earlier
-    than `not_before`. `paced` tells that the webhook's rate limit has given out `not_before`;
+    than `not_before`. `paced` tells that the webhook's rate limit has given out `not_before`, and
+    `repaced` that it did so once more after that moment was missed: this one holds, however late;
     `parked`, that it is no more than the expected turn of a mail whose webhook is busy or fails, so
     that it may go ahead before if it can. `recorded` tells that the delivery and the mail are on
     record before the first attempt.
@@ -69,6 +70,7 @@ class MailAccepted:
     attempt: int = 1
     not_before: datetime | None = None
     paced: bool = False
+    repaced: bool = False
     replay_of: str | None = None
     shared: bool = True
     authentication: AuthResults | None = None
@@ -105,6 +107,10 @@ class MailAccepted:
         """How long to wait for the next attempt; zero or less: it is due."""
         return (self.not_before or now) - now
 
+    def late_by(self, now: datetime) -> timedelta:
+        """How long ago the next attempt was due; zero or less: it is not due yet."""
+        return now - (self.not_before or now)
+
     def postponed(
         self,
         until: datetime,
@@ -114,11 +120,25 @@ class MailAccepted:
         recorded: bool = False,
     ) -> "MailAccepted":
         """The same attempt, later."""
-        return replace(self, not_before=until, paced=paced, parked=parked, recorded=recorded)
+        return replace(
+            self,
+            not_before=until,
+            paced=paced,
+            repaced=paced and self.paced,
+            parked=parked,
+            recorded=recorded,
+        )
 
     def next_attempt(self, at: datetime) -> "MailAccepted":
         """The attempt after this one."""
-        return replace(self, attempt=self.attempt + 1, not_before=at, paced=False, parked=False)
+        return replace(
+            self,
+            attempt=self.attempt + 1,
+            not_before=at,
+            paced=False,
+            repaced=False,
+            parked=False,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,20 @@
 
 import statistics
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
 
+from conduit.model.ids import Prefix, new_id
+from conduit.model.record import utc_now
 from conduit.model.webhook import Webhook
 from conduit_local.receiver import Receiver
 from conduit_local.stack import Stack
 from tests.support.log_lines import log_lines
 from tests.support.mailroom import Mailroom
+from tests.support.polling import eventually
 from tests.support.stacks import dispatcher_beside
 
 RATE = 600
@@ -60,3 +65,35 @@ async def test_a_mail_goes_ahead_at_its_slot_while_others_wait_for_theirs(
     await mailroom.accept(others)
     await receiver.wait_for(1, path="/others", timeout=30)
     assert len(receiver.at("/waiting")) == 1
+
+
+async def test_mails_that_have_missed_their_slots_are_not_called_all_at_once(
+    mailroom: Mailroom, receiver: Receiver
+) -> None:
+    webhook = await mailroom.webhook(receiver.url, rate_limit=RATE)
+    event = await mailroom.accept(webhook)
+    await receiver.wait_for(1)
+    missed = event.postponed(utc_now() - timedelta(minutes=5), paced=True)
+    for _ in range(20):
+        await mailroom.publish(replace(missed, delivery_id=new_id(Prefix.DELIVERY)))
+    calls = await receiver.wait_for(21, timeout=60)
+    assert calls[-1].at - calls[1].at >= 0.9 * 19 * INTERVAL
+
+
+async def test_a_slot_is_missed_once_and_not_by_what_is_given_out_in_time(
+    mailroom: Mailroom, receiver: Receiver
+) -> None:
+    webhook = await mailroom.webhook(receiver.url, rate_limit=1)
+    first = await mailroom.accept(webhook)
+    await receiver.wait_for(1)
+    long_ago, soon = utc_now() - timedelta(minutes=5), utc_now() + timedelta(seconds=3)
+    missed = replace(first, delivery_id=new_id(Prefix.DELIVERY)).postponed(long_ago, paced=True)
+    again = replace(missed, delivery_id=new_id(Prefix.DELIVERY)).postponed(long_ago, paced=True)
+    in_time = replace(first, delivery_id=new_id(Prefix.DELIVERY)).postponed(soon, paced=True)
+    for event in (missed, again, in_time):
+        await mailroom.publish(event)
+    calls = await receiver.wait_for(3)
+    assert {call.webhook_id for call in calls[1:]} == {again.delivery_id, in_time.delivery_id}
+    waiting = await eventually(lambda: mailroom.delivery(missed), what="the record")
+    assert waiting["next_attempt_at"] > utc_now() + timedelta(seconds=30)
+    assert len(receiver.requests) == 3

@@ -96,6 +96,7 @@ mails = st.builds(
     paced=st.booleans(),
     parked=st.booleans(),
     recorded=st.booleans(),
+    repaced=st.booleans(),
     authentication=st.none() | authentications,
 )
 events = (
@@ -315,3 +316,15 @@ def test_what_a_dispatcher_has_put_off_or_tried_is_on_record() -> None:
     assert not MAIL.postponed(NOW, parked=True).on_record
     assert MAIL.postponed(NOW, parked=True, recorded=True).on_record
     assert MAIL.next_attempt(NOW).on_record
+
+
+def test_a_slot_that_was_missed_is_given_out_once_more() -> None:
+    slot = NOW + timedelta(seconds=10)
+    paced = MAIL.postponed(NOW, paced=True)
+    assert paced.late_by(slot) == timedelta(seconds=10)
+    assert not paced.repaced
+    again = paced.postponed(slot, paced=True)
+    assert (again.paced, again.repaced, again.not_before) == (True, True, slot)
+    assert not again.postponed(slot).repaced
+    assert not again.next_attempt(slot).repaced
+    assert MAIL.late_by(NOW) == timedelta(0)

@@ -152,7 +152,7 @@ class Deliverer:
             return await self._paused(incoming, event, webhook)
         if not webhook.active:
             return await self._attempted(incoming, event, webhook)
-        admitted = await self._admitted(event, webhook)
+        admitted = await self._admitted(event, webhook, redelivered=incoming.redelivered)
         if isinstance(admitted, PutOff):
             return await self._put_off(incoming, event, webhook, admitted)
         try:
@@ -160,14 +160,17 @@ class Deliverer:
         finally:
             admitted.leave()
 
-    async def _admitted(self, event: MailAccepted, webhook: Webhook) -> Entry | PutOff:
+    async def _admitted(
+        self, event: MailAccepted, webhook: Webhook, *, redelivered: bool
+    ) -> Entry | PutOff:
         """Let a mail in or put it off; the last moments before its slot it waits for here."""
-        admitted = await self.door.admit(event, webhook)
+        admitted = await self.door.admit(event, webhook, redelivered=redelivered)
         if not isinstance(admitted, PutOff) or admitted.why is not Why.PACED:
             return admitted
         if not await self.patience.wait((admitted.until - utc_now()).total_seconds()):
             return admitted
-        return await self.door.admit(replace(event, paced=True), webhook)
+        paced = event.postponed(admitted.until, paced=True)
+        return await self.door.admit(paced, webhook, redelivered=redelivered)
 
     async def _attempted(
         self,

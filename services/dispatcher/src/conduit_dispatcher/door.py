@@ -10,7 +10,7 @@ from conduit.model.record import utc_now
 from conduit.model.webhook import Webhook
 from conduit_dispatcher.breaker import State, state
 from conduit_dispatcher.endpoints import FINE, Endpoints, Permit
-from conduit_dispatcher.pacing import Pacer
+from conduit_dispatcher.pacing import Pacer, has_slot
 from conduit_dispatcher.places import Place, Places
 
 
@@ -54,7 +54,9 @@ class Door:
     places: Places
     pacer: Pacer
 
-    async def admit(self, event: MailAccepted, webhook: Webhook) -> Entry | PutOff:
+    async def admit(
+        self, event: MailAccepted, webhook: Webhook, *, redelivered: bool
+    ) -> Entry | PutOff:
         """Let a mail in, or put it off; one that came before its turn keeps it."""
         health = await self.endpoints.health(webhook.id)
         if health is None and not webhook.rate_limit:  # as most are
@@ -66,7 +68,7 @@ class Door:
         if place is None:
             return self._busy(event, webhook)
         try:
-            admitted = await self._with_place(event, webhook, place)
+            admitted = await self._with_place(event, webhook, place, redelivered=redelivered)
         except BaseException:
             place.leave()
             raise
@@ -75,11 +77,11 @@ class Door:
         return admitted
 
     async def _with_place(
-        self, event: MailAccepted, webhook: Webhook, place: Place
+        self, event: MailAccepted, webhook: Webhook, place: Place, *, redelivered: bool
     ) -> Entry | PutOff:
         """Take a slot of the rate, and the permit last: a probe is not to wait for anything."""
-        if webhook.rate_limit and not event.paced:
-            now = utc_now()
+        now = utc_now()
+        if webhook.rate_limit and not has_slot(event, now, redelivered=redelivered):
             slot = await self.pacer.slot(webhook, now)
             if slot > now:
                 return PutOff(Why.PACED, slot)

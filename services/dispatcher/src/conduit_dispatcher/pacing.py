@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from conduit.errors import StoreUnavailable
+from conduit.events import MailAccepted
 from conduit.model.webhook import Webhook
 from conduit_dispatcher.locks import Locks
 
@@ -12,6 +13,9 @@ _MINUTE = timedelta(minutes=1)
 
 _LONGEST = 1.0
 """Seconds that an event waits in the process; the delay queues take what is longer."""
+
+_MISSED = timedelta(seconds=2)
+"""Lateness for a slot that is put up with: calls of so long come too many in any minute, 3 %."""
 
 _TICK = 0.001  # seconds
 
@@ -28,6 +32,18 @@ class Slots(Protocol):
         self, webhook_id: str, now: datetime, interval: timedelta, latest: datetime
     ) -> datetime | None:
         """Return the same, or None, and take none, when it would be later than `latest`."""
+
+
+def has_slot(event: MailAccepted, now: datetime, *, redelivered: bool) -> bool:
+    """Whether an event has a slot that holds.
+
+    After a standstill all whose slots have passed meanwhile would be called at once: so late, it
+    needs another one. It loses a slot once, lest it never be called where everything is late; and
+    not when it is given out again, for then its attempt may have been made.
+    """
+    if not event.paced:
+        return False
+    return event.repaced or redelivered or event.late_by(now) <= _MISSED
 
 
 class Patience:
