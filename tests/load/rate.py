@@ -2,10 +2,10 @@
 
     python -m tests.load.rate [--rates 60 600 6000] [--seconds 60] [--queued 10000] [--store …]
 
-For each rate there is a webhook whose mails are all put on the queue at once; the calls of all
-are watched for so many seconds from then on. A deviation is that of the count of calls in any
-window of 10 or 60 seconds, wherever it begins, from the rate; a publish is a hop of a mail through
-a delay queue. In the end many mails of one webhook wait for their slots, and CPU time is measured.
+For each rate there is a webhook whose mails are all put on the queue at once. Once all have been
+given their slots, the calls of all are watched for so many seconds. A deviation is that of the
+count of calls in any window, wherever it begins, from the rate; a hop is a publish to a delay
+queue. In the end many mails of one webhook wait for their slots, and CPU time is measured.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import math
 import statistics
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import pairwise
@@ -35,7 +35,9 @@ from tests.support.mailroom import Mailroom, open_mailroom
 from tests.support.polling import eventually
 from tests.support.stacks import dispatcher_beside, patiently
 
-_SETTLED = 2.0  # seconds after the publishes, from which on calls are counted
+_SETTLED = 3.0  # seconds until the calls are counted, when who is late has another slot
+_SPARE = 40  # seconds of mail for the time until then
+_PATIENCE = 600.0
 _AT_ONCE = 100
 _IDLE_RATE = 60
 _IDLE_SECONDS = 30
@@ -46,6 +48,11 @@ class Hops:
 
     def __init__(self) -> None:
         self.of_webhook: Counter[str] = Counter()
+        self._mails: defaultdict[str, set[str]] = defaultdict(set)
+
+    def mails(self, webhook: Webhook) -> int:
+        """How many mails of a webhook have been put off."""
+        return len(self._mails[webhook.id])
 
     @asynccontextmanager
     async def counted(self, url: str) -> AsyncIterator["Hops"]:
@@ -61,6 +68,7 @@ class Hops:
     async def _count(self, message: AbstractIncomingMessage) -> None:
         meta = orjson.loads(str(message.headers["conduit-meta"]))
         self.of_webhook[meta["webhook_id"]] += 1
+        self._mails[meta["webhook_id"]].add(meta["delivery_id"])
 
 
 def main() -> None:
@@ -109,11 +117,24 @@ async def _rates(
         for rate in arguments.rates
     }
     begun = time.time()
+    queued = {rate: math.ceil(rate * (arguments.seconds + _SPARE) / 60) for rate in webhooks}
     for rate, webhook in webhooks.items():
-        spare = 15  # seconds of mail for the time that the publishes themselves take
-        await _accept(mailroom, webhook, math.ceil(rate * (arguments.seconds + spare) / 60))
+        await _accept(mailroom, webhook, queued[rate])
+    accepted = time.time()
+
+    def all_have_slots() -> bool:
+        return all(
+            hops.mails(webhook) + len(receiver.at(f"/{rate}")) >= queued[rate]
+            for rate, webhook in webhooks.items()
+        )
+
+    await eventually(all_have_slots, within=_PATIENCE, what="slots for all mails")
     since = time.time() + _SETTLED
-    print(f"all mails put on the queue in {time.time() - begun:.1f} s", flush=True)
+    print(
+        f"{sum(queued.values())} mails put on the queue in {accepted - begun:.1f} s, all on their "
+        f"way to their slots {time.time() - accepted:.1f} s later",
+        flush=True,
+    )
     await asyncio.sleep(_SETTLED + arguments.seconds)
     for rate, webhook in webhooks.items():
         calls = [call.at - since for call in receiver.at(f"/{rate}")]
@@ -171,8 +192,8 @@ async def _waiting(
     await _accept(mailroom, webhook, count)
     accepted = time.time()
     await eventually(
-        lambda: hops.of_webhook[webhook.id] + len(receiver.at("/idle")) >= count,
-        within=600,
+        lambda: hops.mails(webhook) + len(receiver.at("/idle")) >= count,
+        within=_PATIENCE,
         what="slots for all mails",
     )
     print(
