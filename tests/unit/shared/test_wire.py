@@ -162,6 +162,15 @@ async def test_nothing_is_acknowledged_on_a_connection_that_is_lost() -> None:
     assert connection.passed() == begun[0][:5], "aiormq sees that a frame broke off"
 
 
+async def test_the_loss_of_a_connection_may_follow_its_end() -> None:
+    connection = Connection()
+    connection.reader.feed_data(message(2, b"x")[0][:5])
+    connection.reader.feed_eof()
+    connection.reader.feed_eof()
+    connection.reader.set_exception(ConnectionResetError())
+    assert connection.reader.at_eof() is False, "what came is still to be read"
+
+
 async def test_aiormq_sees_signs_of_life_though_all_that_comes_is_taken() -> None:
     connection = Connection()
     connection.reader.feed_data(b"".join(message(1, b"x")))

@@ -172,5 +172,6 @@ class Reader(asyncio.StreamReader):
         """Close all channels; aiormq finds what has come of the last frame."""
         for number in list(self._channels):
             self._close(number)
-        super().feed_data(bytes(self._rest))
-        self._rest.clear()
+        if self._rest:  # nothing may be fed twice, at the end and at the loss after it
+            super().feed_data(bytes(self._rest))
+            self._rest.clear()
