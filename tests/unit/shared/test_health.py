@@ -41,6 +41,21 @@ async def test_a_service_is_ready_when_it_has_started_and_all_checks_pass(health
     assert (await health.status())["started"] is False
 
 
+async def test_a_check_may_be_added_while_others_are_made(health: Health) -> None:
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> bool:
+        asked.set()
+        return await go_on.wait()
+
+    health.add("slow", slow)
+    status = asyncio.ensure_future(health.status())
+    await asked.wait()
+    health.add("late", here)
+    go_on.set()
+    assert await status == {"started": False, "slow": True}
+
+
 async def test_checks_that_hang_have_not_passed_and_are_not_waited_for_one_by_one(
     health: Health, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,8 +38,9 @@ class Health:
 
     async def status(self) -> Mapping[str, bool]:
         """Return each check's name and whether it passed."""
-        passed = await asyncio.gather(*map(_passed, self._checks.values()))
-        return {"started": self._started, **dict(zip(self._checks, passed, strict=True))}
+        checks = dict(self._checks)  # others may be added meanwhile, at the start
+        passed = await asyncio.gather(*map(_passed, checks.values()))
+        return {"started": self._started, **dict(zip(checks, passed, strict=True))}
 
 
 async def _passed(check: Check) -> bool:
