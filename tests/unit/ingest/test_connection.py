@@ -1,6 +1,8 @@
 """A connection's octets: lines, chunks, what is written, the end; over a transport in memory."""
 
 import asyncio
+import socket
+import ssl
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -228,6 +230,31 @@ async def test_before_tls_a_mute_connection_says_nothing(wire: Wire) -> None:
     wire.connection.write(b"421 Timeout\r\n")
     wire.connection.close()
     assert (wire.transport.writes, wire.transport.closed) == ([], True)
+
+
+async def test_a_client_that_is_quicker_than_the_end_of_the_handshake_pauses_tls_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is below TLS stays TLS's: paused by us, nobody would ever let it go on."""
+    secured = Transport()
+    with socket.socket() as connected:
+        quick = Wire(socket=connected)
+
+        async def start_tls(*_: Any, **__: Any) -> Transport:
+            await asyncio.sleep(0)  # what came before is handed over first
+            quick.send(b"x" * READ_AHEAD)
+            return secured
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "start_tls", start_tls)
+        monkeypatch.setattr(quick.transport, "get_protocol", lambda: None)
+        await quick.connection.start_tls(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), timeout=1)
+    assert (quick.transport.is_reading(), secured.is_reading()) == (True, False)
+    assert len(await quick.connection.chunk()) == READ_AHEAD
+    waiting = asyncio.ensure_future(quick.connection.chunk())
+    assert await quick.blocked(waiting)
+    assert secured.is_reading()
+    quick.send(b"y")
+    assert await waiting == b"y"
 
 
 async def test_a_client_that_sends_more_than_is_asked_for_is_kept_waiting(wire: Wire) -> None:

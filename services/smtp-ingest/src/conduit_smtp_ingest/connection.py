@@ -61,10 +61,13 @@ class Connection(asyncio.BufferedProtocol):
         if self._position < len(self._read):
             octets = self._read[self._position :] + octets
         self._read, self._position = octets, 0
-        if len(octets) >= READ_AHEAD and not self._paused:
+        self._pause_when_full()
+        self._wake()
+
+    def _pause_when_full(self) -> None:
+        if len(self._read) >= READ_AHEAD and not self._paused:
             self._paused = True
             self.transport.pause_reading()
-        self._wake()
 
     def eof_received(self) -> bool:
         """Let a client that has closed its side still get its replies, where TLS allows it."""
@@ -211,6 +214,7 @@ class Connection(asyncio.BufferedProtocol):
             self.forget()
         self._check_end()
         self._read_less_at_once()
+        self._paused = True  # so that nothing pauses the transport below TLS, which TLS needs
         loop = asyncio.get_running_loop()
         handshake = loop.start_tls(
             self.transport, self, context, server_side=True, ssl_handshake_timeout=timeout
@@ -223,6 +227,7 @@ class Connection(asyncio.BufferedProtocol):
             raise ConnectionEnded("the client has closed the connection")
         self.transport = secured
         self._paused = self._mute = False
+        self._pause_when_full()  # the client may have been quicker
 
     def _read_less_at_once(self) -> None:
         """Have the system keep less for us: TLS reads all that there is, and holds it twice."""
