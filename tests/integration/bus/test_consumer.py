@@ -122,6 +122,18 @@ async def test_a_fault_of_the_handler_is_counted_on_the_message(
     assert (await queues.take(delay_queue(10))).headers["conduit-faults"] == 2
 
 
+async def test_after_a_fault_a_handler_is_told_that_somebody_has_begun(
+    publisher: Publisher, consume: Consume
+) -> None:
+    seen = Seen(done)
+    await consume(seen)
+    await publisher.publish(packet(b"new"), DELIVERIES)
+    await publisher.publish(packet(b"poison"), DELIVERIES, faults=1)
+    await seen.expect(b"new", b"poison")
+    begun = {incoming.packet.body: incoming.redelivered for incoming in seen.incoming}
+    assert begun == {b"new": False, b"poison": True}
+
+
 async def test_too_many_faults_end_in_the_dead_letter_queue(
     publisher: Publisher, consume: Consume, queues: Queues
 ) -> None:

@@ -143,7 +143,9 @@ class Consumer:
         packet = Packet(message.type or "", 0, b"", message.body)
         try:
             packet = from_message(message)
-            incoming = Incoming(packet, message.redelivered, bool(message.reply_to))
+            # A handler that failed on it may have done its work before.
+            begun = message.redelivered or faults_of(message) > 0
+            incoming = Incoming(packet, begun, bool(message.reply_to))
             return await self._handler(incoming)
         except MalformedEvent as error:
             log.error("consumer.malformed", extra={"queue": self._name, "error": str(error)})
