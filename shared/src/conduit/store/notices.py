@@ -33,7 +33,7 @@ class Notices:
             return
 
     async def due(self, now: datetime, limit: int) -> list[Notice]:
-        """Return notices that may be taken, at most `limit`, those due first first."""
+        """Return notices that may be taken, at most `limit`, the one due first is first."""
         cursor = self._collection.find({"due_at": {"$lte": now}}).sort([("due_at", 1)])
         with translated():
             documents = await cursor.to_list(limit)

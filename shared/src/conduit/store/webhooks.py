@@ -47,10 +47,13 @@ class Webhooks(Records[Webhook]):
 
     async def paused(self, webhook_ids: Collection[str]) -> set[str]:
         """Return which of these webhooks are paused."""
-        match = {"_id": {"$in": list(webhook_ids)}, "paused_at": {"$type": "date"}}
-        with translated():
-            documents = await self._collection.find(match, {"_id": True}).to_list(len(webhook_ids))
-        return {document["_id"] for document in documents}
+        found: set[str] = set()
+        for ids in pieces(webhook_ids):
+            match = {"_id": {"$in": ids}, "paused_at": {"$type": "date"}}
+            with translated():
+                documents = await self._collection.find(match, {"_id": True}).to_list(len(ids))
+            found |= {document["_id"] for document in documents}
+        return found
 
     async def owned(self, account_id: str, webhook_id: str) -> Webhook | None:
         """Return the webhook if this account owns it."""
