@@ -33,6 +33,7 @@ from conduit_dispatcher.deliver import Deliverer
 from conduit_dispatcher.door import Door
 from conduit_dispatcher.endpoints import Endpoints
 from conduit_dispatcher.links import LinkMaker
+from conduit_dispatcher.mails import Mails
 from conduit_dispatcher.pacing import Pacer, Patience
 from conduit_dispatcher.places import Places
 from conduit_dispatcher.recorder import Recorder
@@ -42,6 +43,7 @@ from conduit_dispatcher.sender import Sender, open_sender
 from conduit_dispatcher.settings import DispatcherSettings
 from conduit_dispatcher.simulation import Simulator
 from conduit_dispatcher.synchronous import SyncDeliverer
+from conduit_dispatcher.waiting import WaitingRoom
 
 log = logging.getLogger(__name__)
 
@@ -133,22 +135,28 @@ def _deliverer(
         attachment_limit=settings.webhook_attachment_limit,
         body_limit=settings.webhook_body_limit,
     )
+    schedule = RetrySchedule.of_seconds(settings.retry_delays, settings.retry_jitter)
+    mails = Mails(messages, schedule.longest_wait)
     signer = AttachmentLinks(settings.encryption_keys, settings.public_url)
     return Deliverer(
         webhook_of=cached.get,
         webhooks=webhooks,
         notices=Notices(store),
-        messages=messages,
+        mails=mails,
+        waiting=WaitingRoom(
+            mails,
+            Deliveries(store, settings.log_retention),
+            Holdings(store),
+            recorder,
+            settings.longest_wait,
+        ),
         calls=calls,
         links=LinkMaker(signer, messages, settings.message_retention),
         patience=Patience(settings.dispatcher_prefetch // _WAITING_SHARE),
-        deliveries=Deliveries(store, settings.log_retention),
-        holdings=Holdings(store),
         door=_door(settings, store),
         sender=sender,
         recorder=recorder,
-        schedule=RetrySchedule.of_seconds(settings.retry_delays, settings.retry_jitter),
-        longest_wait=settings.longest_wait,
+        schedule=schedule,
     )
 
 

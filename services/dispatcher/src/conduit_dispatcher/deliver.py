@@ -3,16 +3,15 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from math import inf
 from typing import Protocol
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Histogram
 
 from conduit.bus.consumer import Again, Dead, Done, Incoming, Outcome
-from conduit.bus.topology import rough_delay
 from conduit.errors import MalformedEvent, VersionConflict
 from conduit.events import (
     DeliveryAnswered,
@@ -23,9 +22,7 @@ from conduit.events import (
     encode,
 )
 from conduit.mail.parse import ParsedMail
-from conduit.model.delivery import Attempt, Delivery, DeliveryState, Result
-from conduit.model.ids import Prefix, made_at, new_id
-from conduit.model.message import Message
+from conduit.model.delivery import Attempt, Result
 from conduit.model.notice import Notice, gone_notice
 from conduit.model.payload_options import AttachmentMode
 from conduit.model.record import utc_now
@@ -35,18 +32,20 @@ from conduit.webhook.attachments import Links
 from conduit.webhook.payload import NO_LINKS
 from conduit.webhook.shape import ShapeError
 from conduit_dispatcher.answers import Answer, not_called, told
-from conduit_dispatcher.calls import Call, CallBuilder, read
+from conduit_dispatcher.calls import Call, CallBuilder
 from conduit_dispatcher.door import Door, Entry, PutOff, Why
 from conduit_dispatcher.links import LinkMaker
+from conduit_dispatcher.mails import Mails
 from conduit_dispatcher.overrides import NOTHING_SAID
 from conduit_dispatcher.pacing import Patience
 from conduit_dispatcher.recorder import Recorder
+from conduit_dispatcher.records import attempt_of, delivery_of, mail_to_keep, tell
 from conduit_dispatcher.retry import Finished, GiveUp, NextStep, Retry, RetrySchedule, next_step
 from conduit_dispatcher.sender import Sender
+from conduit_dispatcher.waiting import WaitingRoom
 
 log = logging.getLogger(__name__)
 
-ATTEMPTS = Counter("conduit_dispatcher_attempts", "Webhook calls, by their result.", ["result"])
 CALL_TIME = Histogram(
     "conduit_dispatcher_call_seconds", "Duration of webhook calls.", buckets=LATENCY_BUCKETS
 )
@@ -55,19 +54,8 @@ AGE = Histogram(
     "From the receipt of a mail to the end of its first call.",
     buckets=LATENCY_BUCKETS,
 )
-PUT_OFF = Counter(
-    "conduit_dispatcher_put_off",
-    "Mails that had to wait: for an endpoint that fails or is busy, a rate, a paused webhook.",
-    ["why"],
-)
-
-_BRIEF = 60.0
-"""Seconds of a wait that is not written down, unless it is the first for an endpoint that fails."""
-
 _WAITED_IN_VAIN = not_called("the endpoint has failed for as long as mail waits for it")
 _NOT_KEPT = not_called("the mail is not kept any more")
-_COUNTED = {result: ATTEMPTS.labels(result) for result in Result}
-
 _TOO_LATE = "the time for which the mail's sender waits was over before the call"
 
 
@@ -79,33 +67,6 @@ class Webhooks(Protocol):
 
     async def replace(self, record: Webhook) -> Webhook:
         """Write a changed webhook, or raise VersionConflict."""
-
-
-class Messages(Protocol):
-    """What the dispatcher needs of the kept mails, for those that travel by reference."""
-
-    async def get(self, message_id: str) -> bytes | None:
-        """Return a mail, or None when it is not kept any more."""
-
-    async def hold(self, message_ids: Collection[str], until: datetime) -> set[str]:
-        """Keep mails that are needed at this moment; return those that are kept."""
-
-    async def put_until(self, message: Message, until: datetime) -> None:
-        """Keep a mail that is needed up to this moment, whatever the retention."""
-
-
-class Deliveries(Protocol):
-    """What the dispatcher needs of the deliveries, for mail that waits, beside its records."""
-
-    async def postpone(self, delivery_id: str, attempts: int, until: datetime) -> bool:
-        """Write when the next attempt will be; return False when that is on no record."""
-
-
-class Holdings(Protocol):
-    """Where it is noted which webhooks have mail that waits in the store."""
-
-    async def note(self, webhook_id: str, now: datetime) -> None:
-        """Write that mail of a webhook is held, after the mail itself was."""
 
 
 class Notices(Protocol):
@@ -122,17 +83,15 @@ class Deliverer:
     webhook_of: Callable[[str], Awaitable[Webhook | None]]
     webhooks: Webhooks
     notices: Notices
-    messages: Messages
+    mails: Mails
+    waiting: WaitingRoom
     patience: Patience
-    deliveries: Deliveries
-    holdings: Holdings
     door: Door
     calls: CallBuilder
     links: LinkMaker
     sender: Sender
     recorder: Recorder
     schedule: RetrySchedule
-    longest_wait: timedelta
 
     async def handle(self, incoming: Incoming) -> Outcome:
         """Deliver a mail if it is due, and say what is to be done with its event."""
@@ -186,75 +145,24 @@ class Deliverer:
         return _outcome(event, step, _word(incoming, told(event.delivery_id, answer)))
 
     async def _paused(self, incoming: Incoming, event: MailAccepted, webhook: Webhook) -> Outcome:
-        """Keep a mail in the store until its webhook is resumed.
+        """Have a mail wait until its webhook is resumed.
 
         One whose attempt is on record goes on from there: its record would win over being held.
         """
         if await self._made_before(event):
             again = replace(incoming, redelivered=True)
             return await self._attempted(again, event, webhook)
-        now = utc_now()
-        mail = await self._secured(event, now + self.longest_wait)
-        if mail is None:
+        if not await self.waiting.hold(event, webhook):
             return await self._attempted(incoming, event, webhook, instead=_NOT_KEPT)
-        await self._record_waiting(event, webhook, mail, held_at=now)
-        await self.holdings.note(webhook.id, now)
-        PUT_OFF.labels("paused").inc()
-        queued = DeliveryAnswered(event.delivery_id, DeliveryOutcome.QUEUED)
-        return Done(_word(incoming, queued))
-
-    async def _secured(self, event: MailAccepted, until: datetime) -> ParsedMail | None:
-        """Have the store keep a mail, which is on no queue then; None: it is not kept any more."""
-        if event.raw is not None:
-            message = Message(event.message_id, event.received_at, event.raw)
-            await self.messages.put_until(message, until)
-        return await self._mail(event, needed=until)
+        return Done(_word(incoming, _queued(event)))
 
     async def _put_off(
         self, incoming: Incoming, event: MailAccepted, webhook: Webhook, put_off: PutOff
     ) -> Outcome:
-        """Have a mail wait on a delay queue, and have that seen, for its turn may be hours away."""
-        now, until = utc_now(), put_off.until
-        wait = (until - now).total_seconds()
-        if until == event.not_before:
-            return Again(incoming.packet, rough_delay(wait))
-        if put_off.why is Why.FAILING and now - made_at(event.delivery_id) > self.longest_wait:
+        if self.waiting.in_vain(event, put_off):
             return await self._attempted(incoming, event, webhook, instead=_WAITED_IN_VAIN)
-        PUT_OFF.labels(put_off.why).inc()
-        paced, failing = put_off.why is Why.PACED, put_off.why is Why.FAILING
-        known, matters = event.on_record, wait >= _BRIEF
-        if paced or (not known and (failing or matters)):
-            await self._record_pending(event, webhook, until)
-            known = True
-        elif failing and matters:
-            await self._record_postponed(event, webhook, until)
-        later = encode(event.postponed(until, paced=paced, parked=not paced, recorded=known))
-        queued = DeliveryAnswered(event.delivery_id, DeliveryOutcome.QUEUED)
-        return Again(later, wait if paced else rough_delay(wait), told=_word(incoming, queued))
-
-    async def _record_pending(self, event: MailAccepted, webhook: Webhook, at: datetime) -> None:
-        mail = await self._mail(event, needed=at)
-        await self._record_waiting(event, webhook, mail, next_attempt_at=at)
-
-    async def _record_postponed(self, event: MailAccepted, webhook: Webhook, at: datetime) -> None:
-        """Write the turn of a mail that is on record, in place of the whole record."""
-        if event.raw is None:
-            await self.messages.hold([event.message_id], at)
-        if not await self.deliveries.postpone(event.delivery_id, event.attempt - 1, at):
-            await self._record_pending(event, webhook, at)
-
-    async def _record_waiting(
-        self,
-        event: MailAccepted,
-        webhook: Webhook,
-        mail: ParsedMail | None,
-        *,
-        next_attempt_at: datetime | None = None,
-        held_at: datetime | None = None,
-    ) -> None:
-        delivery = _delivery(event, webhook, mail, DeliveryState.PENDING, next_attempt_at)
-        waiting = delivery.model_copy(update={"attempts": event.attempt - 1, "held_at": held_at})
-        await self.recorder.record(waiting, message=_to_keep(event) if held_at is None else None)
+        told = _word(incoming, _queued(event))
+        return await self.waiting.put_off(incoming, event, webhook, put_off, told)
 
     async def attempt(
         self,
@@ -271,7 +179,7 @@ class Deliverer:
         The call ends at `until`, in the loop's time, and is not begun later. There is none if there
         is an answer `instead`.
         """
-        mail = await self._mail(event)
+        mail = await self.mails.read(event)
         made = await self._made_before(event) if redelivered else None
         known = _answer_of(made) if made else instead
         links = NO_LINKS if known else await self._links(event, webhook, mail, until)
@@ -281,30 +189,16 @@ class Deliverer:
             entry.leave()  # not before: the next mail is to know of a failure
         answer = _as_told(answer, webhook)
         step = self._step(event, answer)
-        attempt = made or _attempt(event, mail, answer)
+        attempt = made or attempt_of(event, mail, answer)
         # What was made is recorded again too: the crash may have come between two of the writes.
-        delivery = _delivery(event, webhook, mail, step.state, _next_at(step))
+        delivery = delivery_of(event, webhook, mail, step.state, _next_at(step))
         kept = isinstance(links, Links)
-        await self.recorder.record(delivery, attempt, None if kept else _to_keep(event))
+        await self.recorder.record(delivery, attempt, None if kept else mail_to_keep(event))
         if made is None:
-            _tell(attempt, delivery)
+            tell(attempt, delivery)
         if isinstance(step, GiveUp) and step.switch_off:
             await self._switch_off(webhook)
         return answer, step
-
-    async def _mail(
-        self, event: MailAccepted, *, needed: datetime | None = None
-    ) -> ParsedMail | None:
-        """Return the mail; one that travels by reference is `needed` again, up to this moment.
-
-        By default, up to the next attempt, whenever that is.
-        """
-        raw = event.raw
-        if raw is None:
-            needed = needed or utc_now() + self.schedule.longest_wait
-            await self.messages.hold([event.message_id], needed)
-            raw = await self.messages.get(event.message_id)
-        return None if raw is None else await read(raw)
 
     async def _made_before(self, event: MailAccepted) -> Attempt | None:
         return await self.recorder.recorded(event.delivery_id, event.attempt)
@@ -382,36 +276,12 @@ class Deliverer:
                 return
 
 
-def _tell(attempt: Attempt, delivery: Delivery) -> None:
-    _COUNTED[attempt.result].inc()
-    log.info(
-        "delivery.attempted",
-        extra={
-            "delivery_id": delivery.id,
-            "message_id": delivery.message_id,
-            "webhook_id": delivery.webhook_id,
-            "account_id": delivery.account_id,
-            "replay_of": delivery.replay_of,
-            "log_id": attempt.id,
-            "attempt": attempt.number,
-            "result": attempt.result,
-            "http_status": attempt.http_status,
-            "error": attempt.error,
-            "duration_ms": attempt.duration_ms,
-            "next_attempt_at": delivery.next_attempt_at,
-        },
-    )
-
-
-def _to_keep(event: MailAccepted) -> Message | None:
-    """Return the mail to be kept with its first record; what travels by reference is kept."""
-    if event.raw is None or event.on_record:
-        return None
-    return Message(event.message_id, event.received_at, event.raw)
-
-
 def _next_at(step: NextStep) -> datetime | None:
     return step.at if isinstance(step, Retry) else None
+
+
+def _queued(event: MailAccepted) -> DeliveryAnswered:
+    return DeliveryAnswered(event.delivery_id, DeliveryOutcome.QUEUED)
 
 
 def _ids(event: MailAccepted) -> dict[str, str]:
@@ -432,57 +302,6 @@ def _as_told(answer: Answer, webhook: Webhook) -> Answer:
     if webhook.delivery_mode is DeliveryMode.QUEUED:
         return replace(answer, smtp=NOTHING_SAID)
     return answer.as_it_says()
-
-
-def _attempt(event: MailAccepted, mail: ParsedMail | None, answer: Answer) -> Attempt:
-    return Attempt(
-        id=new_id(Prefix.LOG),
-        delivery_id=event.delivery_id,
-        webhook_id=event.webhook_id,
-        number=event.attempt,
-        smtp_message_id=mail.message_id if mail else None,
-        sender=event.envelope.mail_from,
-        result=answer.result,
-        http_status=answer.http_status,
-        error=answer.error,
-        duration_ms=answer.duration_ms,
-        attempted_at=utc_now(),
-        response=answer.response,
-        replay_of=event.replay_of,
-    )
-
-
-def _delivery(
-    event: MailAccepted,
-    webhook: Webhook,
-    mail: ParsedMail | None,
-    state: DeliveryState,
-    next_attempt_at: datetime | None,
-) -> Delivery:
-    return Delivery(
-        id=event.delivery_id,
-        webhook_id=webhook.id,
-        account_id=webhook.account_id,
-        message_id=event.message_id,
-        smtp_message_id=mail.message_id if mail else None,
-        sender=event.envelope.mail_from,
-        recipients=event.envelope.recipients,
-        subject=mail.subject if mail else None,
-        size=event.size,
-        state=state,
-        attempts=event.attempt,
-        next_attempt_at=next_attempt_at,
-        received_at=event.received_at,
-        updated_at=utc_now(),
-        replay_of=event.replay_of,
-        helo=event.envelope.helo,
-        remote_ip=event.envelope.remote_ip,
-        tls=event.envelope.tls,
-        authenticated_as=event.envelope.authenticated_as,
-        tag=event.envelope.tag,
-        shared=event.shared,
-        authentication=event.authentication,
-    )
 
 
 def _left(until: float | None) -> float:
