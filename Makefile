@@ -1,13 +1,13 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run up down status logs fmt lint type test check lock
+.PHONY: help setup demo run up down status logs fmt lint type test test-go check lock
 
 bin := .venv/bin
 export PATH := $(CURDIR)/$(bin):$(PATH)
 export PYTHONUNBUFFERED := 1
 
 help: ## Show what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Make .venv and install what is needed (the other targets do it themselves)
 	@deploy/local/setup
@@ -46,9 +46,15 @@ test: setup ## Run the unit, integration and end-to-end tests
 	pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile tests/unit tests/integration
 	pytest tests/e2e
 
+test-go: setup ## Compare payload templates with a real Go, which it installs into .venv (230 MB)
+	uv pip install --quiet --require-hashes --requirement requirements-go.lock
+	pytest -m go tests/unit/webhook/test_template_as_go.py
+
 check: lint type test ## Everything that must pass: lint, types, tests
 
 lock: setup ## Pin every package with its hashes (UPGRADE=1 takes the newest allowed)
 	uv pip compile --quiet --universal --generate-hashes --no-annotate --no-emit-package conduit-shared \
 	  --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) --output-file requirements.lock --group dev \
 	  pyproject.toml shared/pyproject.toml services/*/pyproject.toml deploy/local/pyproject.toml
+	uv pip compile --quiet --universal --generate-hashes --no-annotate \
+	  --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) --output-file requirements-go.lock --group go

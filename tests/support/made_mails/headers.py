@@ -44,7 +44,7 @@ SUBJECTS: list[tuple[str, bytes, str | None]] = [
     ("gb2312-raw", "你好".encode("gbk"), None),
     ("utf-8-cut", "日本".encode()[:-1], None),
     ("utf-8-beside-word", "ä =?utf-8?q?b?=".encode(), "ä b"),
-    ("jis-raw", "日本".encode("iso2022-jp"), None),
+    ("jis-raw", "日本".encode("iso2022-jp"), "日本"),
     ("surrogates", b"=?utf-8?q?=ED=A0=80?=", None),
     ("bom", b"=?utf-8?b?77u/SGk=?=", "Hi"),
     ("utf-16", b"=?utf-16?b?/v8ASABp?=", "Hi"),

@@ -253,12 +253,72 @@ def test_an_unnamed_charset_is_guessed_with_a_note() -> None:
     assert other.notes == ("text without a valid charset was read as windows-1252",)
 
 
-def test_what_json_readers_stumble_over_is_replaced() -> None:
+JIS = "日本語のメール".encode("iso2022-jp")
+READ_AS_JIS = "text without a valid charset was read as iso-2022-jp"
+
+
+@pytest.mark.parametrize("charset", [b"", b"Content-Type: text/plain; charset=us-ascii\r\n"])
+def test_japanese_text_is_known_by_its_escapes_with_a_note(charset: bytes) -> None:
+    mail = parse(charset + b"\r\n" + JIS)
+    assert (mail.text, mail.notes) == ("日本語のメール", (READ_AS_JIS,))
+
+
+def test_a_japanese_subject_is_known_by_its_escapes_with_a_note() -> None:
+    mail = parse(b"Subject: Re: " + JIS + b"\r\n\r\n")
+    assert (mail.subject, mail.notes) == ("Re: 日本語のメール", (READ_AS_JIS,))
+
+
+def test_escapes_hide_no_address() -> None:
+    mail = parse(b"From: eve@example.net \x1b$B<ann@example.com>!\x1b(B\r\n\r\n")
+    assert mail.from_ is not None
+    assert mail.from_.address == "ann@example.com"
+    assert mail.notes == (
+        "an address field has a comment without end",
+        "control characters in a header field were replaced by spaces",
+    )
+
+
+def test_japanese_text_beyond_the_standard_is_read_as_far_as_can_be() -> None:
+    mail = parse(b"\r\n\x1b$BF|-!K\\\x1b(B")
+    assert mail.text == "日\N{REPLACEMENT CHARACTER}本"
+    assert mail.notes == (
+        READ_AS_JIS,
+        "not all of the text is valid iso-2022-jp, the rest was replaced by U+FFFD",
+    )
+
+
+@pytest.mark.parametrize("text", ["\x1b[31mred\x1b[0m", "\x1b$)C\x0eGQ\x0f", "é \x1b$B4A\x1b(B"])
+def test_other_escapes_stay(text: str) -> None:
+    mail = parse(b"\r\n" + text.encode())
+    assert (mail.text, mail.notes) == (text, ())
+
+
+def test_what_json_readers_stumble_over_is_replaced_with_a_note() -> None:
     mail = parse(b"Subject: a\0b =?utf-8?q?=0D=0Ax=00?=\r\n\r\na\0b\xed\xa0\x80")
     assert mail.subject == "a\N{REPLACEMENT CHARACTER}b   x\N{REPLACEMENT CHARACTER}"
     assert mail.text is not None
     assert mail.text.startswith("a\N{REPLACEMENT CHARACTER}b")
     mail.text.encode()
+    assert "NUL characters were replaced by U+FFFD" in mail.notes
+
+
+@pytest.mark.parametrize("raw", [b"Subject: a\0b\r\n\r\n", b"\r\na\0b"])
+def test_nul_is_replaced_with_a_note(raw: bytes) -> None:
+    mail = parse(raw)
+    assert (mail.subject or mail.text) == "a\N{REPLACEMENT CHARACTER}b"
+    assert mail.notes == ("NUL characters were replaced by U+FFFD",)
+
+
+@pytest.mark.parametrize("control", [b"\r", b"\x01", b"\x1b", b"\x7f"])
+def test_control_characters_in_a_field_become_spaces_with_a_note(control: bytes) -> None:
+    mail = parse(b"Subject: a" + control + b"b\r\n\r\n")
+    assert mail.subject == "a b"
+    assert mail.notes == ("control characters in a header field were replaced by spaces",)
+
+
+def test_what_is_no_part_of_the_text_goes_without_a_note() -> None:
+    mail = parse(b"Subject: a\tb\r\n\tc\r\n\r\n\xef\xbb\xbfone\rtwo")
+    assert (mail.subject, mail.text, mail.notes) == ("a b c", "one\ntwo", ())
 
 
 def test_an_encoded_word_that_is_broken_is_left_as_it_is() -> None:

@@ -71,6 +71,9 @@ CHARSETS = {name: codec for codec, names in _CODECS.items() for name in names.sp
 
 _UNSPECIFIC = {"us-ascii", "ascii", "ansi-x3.4-1968", "unknown-8bit", "x-unknown", "unknown"}
 
+_JIS = "iso-2022-jp"
+_JIS_ESCAPES = (b"\x1b$B", b"\x1b$@")  # to the Japanese characters (RFC 1468)
+
 _SINGLE_OCTET = ("cp125", "cp4", "cp8", "iso8859", "koi8", "mac")
 
 
@@ -78,7 +81,10 @@ def decode(octets: bytes, charset: str | None, notes: Notes) -> str:
     """Return the text of octets in a charset; None: none is named."""
     name = (charset or "us-ascii").strip().lower().replace("_", "-")
     if name in _UNSPECIFIC:
-        return guess(octets, notes)
+        if not _is_jis(octets):
+            return guess(octets, notes)
+        notes.add(f"text without a valid charset was read as {_JIS}")
+        name = _JIS
     codec = CHARSETS.get(name)
     if codec is None:
         notes.add(f"charset {name[:40]!a} is not supported, another one was guessed")
@@ -86,16 +92,23 @@ def decode(octets: bytes, charset: str | None, notes: Notes) -> str:
     text, valid = _decode(octets, codec)
     if not valid:
         notes.add(f"not all of the text is valid {name}, the rest was replaced by U+FFFD")
-    return _clean(text)
+    return _clean(text, notes)
+
+
+def _is_jis(octets: bytes) -> bool:
+    """Tell Japanese text that names no charset by its escapes; its octets are those of ASCII."""
+    if b"\x1b" not in octets or not octets.isascii():
+        return False
+    return any(escape in octets for escape in _JIS_ESCAPES)
 
 
 def guess(octets: bytes, notes: Notes) -> str:
     """Return the text of octets in UTF-8, or else, with a note, in windows-1252."""
     try:
-        return _clean(octets.decode())
+        return _clean(octets.decode(), notes)
     except UnicodeDecodeError:
         notes.add("text without a valid charset was read as windows-1252")
-        return _clean(_decode(octets, "cp1252")[0])
+        return _clean(_decode(octets, "cp1252")[0], notes)
 
 
 def _decode(octets: bytes, codec: str) -> tuple[str, bool]:
@@ -126,8 +139,14 @@ def _table(codec: str) -> str:
     return bytes(range(256)).decode(codec, "replace")
 
 
-def _clean(text: str) -> str:
-    """Remove what is text to Python and trouble to many a reader of JSON: NUL, and a BOM."""
+def without_nul(text: str, notes: Notes) -> str:
+    """Replace what is text to Python and JSON, and trouble to many a reader of them."""
     if "\0" in text:
-        text = text.replace("\0", "\ufffd")
-    return text.removeprefix("\ufeff")
+        notes.add("NUL characters were replaced by U+FFFD")
+        return text.replace("\0", "\ufffd")
+    return text
+
+
+def _clean(text: str, notes: Notes) -> str:
+    """Remove NUL, and a BOM, which is a mark of the encoding and no part of the text."""
+    return without_nul(text, notes).removeprefix("\ufeff")

@@ -10,7 +10,7 @@ from conduit.mail.mailboxes import MAX_MAILBOXES, read_mailboxes
 from conduit.mail.notes import Notes
 from conduit.mail.parsed import Mailbox
 from conduit.mail.trace import message_id_of
-from conduit.mail.words import text_of
+from conduit.mail.words import subject_of, text_of
 
 _ELSEWHERE = frozenset(
     [b"message-id", b"from", b"to", b"subject", b"date", b"content-type", b"mime-version"]
@@ -46,7 +46,7 @@ class Header:
     def subject(self) -> str | None:
         """The subject, decoded."""
         value = self._first(b"subject")
-        return None if value is None else text_of(value, self._notes)
+        return None if value is None else subject_of(value, self._notes)
 
     def is_reply(self, subject: str | None) -> bool:
         """Whether the mail answers another one; some programs say so in the subject only."""

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
 
-from conduit.mail.charset import decode, guess
+from conduit.mail.charset import decode, guess, without_nul
 from conduit.mail.notes import Notes
 
 # Laxer than RFC 2047: spaces within a word and words that touch other text occur in real mails.
 _WORD = re.compile(rb"=\?([^?\s*]{1,60})(?:\*[^?\s]{0,20})?\?([bBqQ])\?([^?]*+)\?=")
-_CONTROLS = re.compile(r"[\x01-\x1f\x7f]")
+_CONTROLS = re.compile(r"[\x01-\x08\x0a-\x1f\x7f]")
 
 
 def unfold(value: bytes) -> bytes:
@@ -29,7 +29,26 @@ def text_of(value: bytes, notes: Notes) -> str:
         text = decode_words(value, notes)
     else:
         text = value.decode("ascii") if value.isascii() else guess(value, notes)
-    return text if text.isprintable() else _CONTROLS.sub(" ", text.replace("\0", "\ufffd"))
+    return text if text.isprintable() else _in_one_line(text, notes)
+
+
+def subject_of(value: bytes, notes: Notes) -> str:
+    """Return a subject's text, which some Japanese programs write without naming its charset.
+
+    Fields with a structure are not read so: what they say would be another address than DMARC and
+    other programs see there.
+    """
+    if b"\x1b" in value and b"=?" not in value:
+        value = decode(unfold(value), None, notes).encode()
+    return text_of(value, notes)
+
+
+def _in_one_line(text: str, notes: Notes) -> str:
+    """Put spaces in place of control characters, carriage returns without a newline among them."""
+    text, replaced = _CONTROLS.subn(" ", without_nul(text, notes).replace("\t", " "))
+    if replaced:
+        notes.add("control characters in a header field were replaced by spaces")
+    return text
 
 
 def decode_words(value: bytes, notes: Notes) -> str:
