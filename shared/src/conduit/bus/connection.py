@@ -125,9 +125,16 @@ class Bus:
     async def consume(self, queue: str, take: Take, *, prefetch: int) -> Subscription:
         """Have what is in a queue taken, with `prefetch` unsettled at a time, on an own channel."""
         channel = await self.channel(prefetch=prefetch)
-        subscription = Subscription(await channel.get_queue(queue), f"conduit.{uuid4().hex}")
-        self._wire.attach(subscription.tag, take)
-        await subscription.queue.consume(_not_taken, consumer_tag=subscription.tag)
+        tag = f"conduit.{uuid4().hex}"
+        self._wire.attach(tag, take)
+        try:
+            subscription = Subscription(await channel.get_queue(queue), tag)
+            await subscription.queue.consume(_not_taken, consumer_tag=tag)
+        except BaseException:
+            # Whoever tries again has a channel and a tag of its own.
+            self._wire.detach(tag)
+            await channel.close()
+            raise
         return subscription
 
 

@@ -59,9 +59,12 @@ class Publisher:
         with translated():
             self._channel = await self._bus.channel()
 
-    async def publish(self, packet: Packet, queue: str, *, faults: int = 0) -> None:
+    async def publish(
+        self, packet: Packet, queue: str, *, faults: int = 0, begun: bool = False
+    ) -> None:
         """Return when the broker has the packet on disk; raise BrokerUnavailable when in doubt."""
-        await self._send(packet, properties_of(packet, faults=faults), EXCHANGE, queue)
+        properties = properties_of(packet, faults=faults, begun=begun)
+        await self._send(packet, properties, EXCHANGE, queue)
 
     async def reply(self, packet: Packet, reply_to: str, correlation_id: str | None) -> None:
         """Answer a request at the queue that it named."""

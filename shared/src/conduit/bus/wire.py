@@ -34,6 +34,10 @@ class Wire(TransportFactory):
         """Have what is delivered to this consumer taken, from the first message on."""
         self._takers[consumer_tag.encode()] = take
 
+    def detach(self, consumer_tag: str) -> None:
+        """Forget a consumer that has come to nothing."""
+        del self._takers[consumer_tag.encode()]
+
     async def create(
         self,
         url: URL,
@@ -59,8 +63,9 @@ class Reader(asyncio.StreamReader):
         self._takers = takers
         self._channels: dict[int, Channel] = {}
         self._partial: dict[int, Partial] = {}  # by channel: its frames come one after another
-        self._rest = bytearray()
-        self._wanted = 0  # octets of the rest with which one can go on
+        self._rest: list[bytes] = []  # pieces of a frame that has not come as a whole
+        self._held = 0  # their octets
+        self._wanted = 0  # octets with which one can go on
         self._foreign = False
         self._alive = 0.0
 
@@ -72,77 +77,82 @@ class Reader(asyncio.StreamReader):
     def feed_data(self, data: bytes) -> None:  # type: ignore[override] # a socket gives octets
         """Take what has come from the broker."""
         if self._rest:
-            self._rest += data
-            if len(self._rest) < self._wanted:
+            self._rest.append(data)
+            self._held += len(data)
+            if self._held < self._wanted:
                 return
-            data = bytes(self._rest)
-            self._rest.clear()
+            data = self._give_up_rest()
         done = 0 if self._foreign else self._take(data)
         if self._foreign:
             super().feed_data(data[done:])
         elif done < len(data):
-            self._rest += memoryview(data)[done:]
+            self._rest.append(data[done:])
+            self._held = len(data) - done
+
+    def _give_up_rest(self) -> bytes:
+        """Return what was left of the last frame, and forget it."""
+        rest = b"".join(self._rest)
+        self._rest.clear()
+        return rest
 
     def _take(self, data: bytes) -> int:
         """Go through whole frames, pass on what is not ours, and return how far they reach."""
         passed = position = 0
-        ours = False
-        while (after := self._end_of_frame(data, position)) is not None:
-            if self._is_ours(data, position, after):
-                super().feed_data(data[passed:position])
+        end, ours = len(data), False
+        while True:
+            start = position + frames.PREFIX.size
+            if start > end:
+                self._wanted = frames.PREFIX.size
+                break
+            kind, channel, size = frames.PREFIX.unpack_from(data, position)
+            after = start + size + 1
+            if kind not in _KINDS or (after <= end and data[after - 1] != frames.END):
+                self._foreign = True  # a broker of another protocol: aiormq says so in its way
+                break
+            if after > end:
+                self._wanted = after - position
+                break
+            if self._is_ours(kind, channel, data, start, after - 1):
+                if passed < position:
+                    super().feed_data(data[passed:position])
                 passed, ours = after, True
             position = after
-        super().feed_data(data[passed:position])
+        if passed < position:
+            super().feed_data(data[passed:position])
         if ours:
             self._tell_alive()
         return position
 
-    def _end_of_frame(self, data: bytes, position: int) -> int | None:
-        """Return where a frame ends; None: it has not come as a whole, or it is none."""
-        if len(data) - position < frames.PREFIX.size:
-            self._wanted = frames.PREFIX.size
-            return None
-        kind, _, size = frames.PREFIX.unpack_from(data, position)
-        self._wanted = frames.PREFIX.size + size + 1
-        after = position + self._wanted
-        if kind not in _KINDS or (after <= len(data) and data[after - 1] != frames.END):
-            self._foreign = True  # a broker of another protocol: aiormq says so in its way
-            return None
-        return after if after <= len(data) else None
-
-    def _is_ours(self, data: bytes, position: int, after: int) -> bool:
-        """Take a frame that belongs to a delivery to a consumer of ours."""
-        kind, channel, _ = frames.PREFIX.unpack_from(data, position)
-        start = position + frames.PREFIX.size
+    def _is_ours(self, kind: int, number: int, data: bytes, start: int, end: int) -> bool:
+        """Take a frame with this payload if it belongs to a delivery to a consumer of ours."""
         if kind == frames.METHOD:
-            return self._begins_delivery(channel, data, start)
-        partial = self._partial.get(channel)
+            return self._begins_delivery(number, data, start)
+        partial = self._partial.get(number)
         if partial is None:
             return False
         if kind == frames.HEADER:
             complete = partial.describe(frames.properties_of(data, start))
         else:
-            complete = partial.fill(data[start : after - 1])
+            complete = partial.fill(data[start:end])
         if complete:
-            del self._partial[channel]
+            del self._partial[number]
             partial.hand_over()
         return True
 
     def _begins_delivery(self, number: int, data: bytes, start: int) -> bool:
-        tag = frames.consumer_of(data, start)
-        if tag is None:
+        deliver = frames.deliver_of(data, start)
+        if deliver is None:
             if frames.method_id(data, start) in _ENDS_CHANNEL:
                 self._close(number)
             return False
-        take = self._takers.get(tag)
+        take = self._takers.get(deliver.consumer_tag)
         if take is None:
             return False
         channel = self._channels.get(number)
         if channel is None:
             channel = self._channels[number] = Channel(number, self._transport_of_acks)
-        delivery_number, redelivered = frames.delivery_of(data, start)
-        delivery = channel.delivered(delivery_number, redelivered=redelivered)
-        self._partial[number] = Partial(delivery, take)
+        channel.delivered(deliver.number)
+        self._partial[number] = Partial(channel, deliver, take)
         return True
 
     def _close(self, number: int) -> None:
@@ -173,5 +183,4 @@ class Reader(asyncio.StreamReader):
         for number in list(self._channels):
             self._close(number)
         if self._rest:  # nothing may be fed twice, at the end and at the loss after it
-            super().feed_data(bytes(self._rest))
-            self._rest.clear()
+            super().feed_data(self._give_up_rest())
