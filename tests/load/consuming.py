@@ -19,14 +19,13 @@ from typing import cast
 
 import uvloop
 from aiormq import spec
-from pamqp.body import ContentBody
 from pamqp.frame import marshal
-from pamqp.header import ContentHeader
 
+from conduit.bus import frames
 from conduit.bus.connection import Bus
 from conduit.bus.consumer import Consumer, Done, Incoming, Outcome
 from conduit.bus.deliveries import Delivery, Take
-from conduit.bus.packets import properties_of
+from conduit.bus.packets import headers_of
 from conduit.bus.publisher import Publisher
 from conduit.bus.wire import Reader
 from conduit.events import MailAccepted, Packet, decode, encode
@@ -167,14 +166,16 @@ def _event() -> MailAccepted:
 
 def _frames(number: int, event: MailAccepted) -> bytes:
     packet = encode(event)
-    properties = properties_of(packet)
-    properties.message_id = f"0123456789abcdef0123456789abcdef-{number}"
-    parts = (
-        spec.Basic.Deliver(_TAG, number, False, "conduit", "deliveries"),
-        ContentHeader(body_size=len(packet.body), properties=properties),
-        ContentBody(packet.body),
+    size = len(packet.body)
+    return b"".join(
+        [
+            marshal(spec.Basic.Deliver(_TAG, number, False, "conduit", "deliveries"), _CHANNEL),
+            frames.header(
+                _CHANNEL, size, headers_of(packet), type_=packet.kind, message_id=str(number)
+            ),
+            *frames.body(_CHANNEL, packet.body),
+        ]
     )
-    return b"".join(marshal(part, _CHANNEL) for part in parts)
 
 
 def _pieces(octets: bytes) -> list[bytes]:

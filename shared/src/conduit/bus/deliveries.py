@@ -139,7 +139,7 @@ class Partial:
     def hand_over(self) -> None:
         """Give the message to who takes it."""
         _, number, redelivered = self._deliver
-        _, headers, kind, correlation_id, reply_to = self._properties
+        _, headers, kind, correlation_id, reply_to, _ = self._properties
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._take(
             Delivery(

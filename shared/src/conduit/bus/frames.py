@@ -4,7 +4,7 @@ pamqp reads any frame by going through lists of attributes and types; three of t
 message take more time than all else that a consumer does with it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from struct import Struct
 from typing import Final, NamedTuple
@@ -14,6 +14,7 @@ HEADER: Final = 2
 BODY: Final = 3
 HEARTBEAT: Final = 8
 END: Final = 0xCE
+_END = bytes([END])
 
 PREFIX = Struct(">BHI")
 """Kind, channel and size: what each frame begins with. After the payload comes END."""
@@ -23,9 +24,13 @@ IDLE = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 
 CHANNEL_CLOSE: Final = (20, 40)
 CHANNEL_CLOSE_OK: Final = (20, 41)
-_BASIC_ACK: Final = (60, 80)
+CONFIRM_SELECT_OK: Final = (85, 11)
+BASIC_ACK: Final = (60, 80)
+BASIC_NACK: Final = (60, 120)
+BASIC_RETURN: Final = (60, 50)
 _BASIC_DELIVER: Final = (60, 60)
-_BASIC_NACK: Final = (60, 120)
+_BASIC_PUBLISH: Final = (60, 40)
+_BASIC: Final = 60
 _MULTIPLE: Final = 1
 _REQUEUE: Final = 2
 
@@ -37,15 +42,17 @@ _SETTLED = Struct(">BHIHHQBB")
 
 # Bits of the flags of the properties, in the order in which these stand (section 4.2.6.1).
 _HEADERS, _DELIVERY_MODE, _PRIORITY, _TIMESTAMP = 13, 12, 11, 6
-_CORRELATION_ID, _REPLY_TO, _TYPE = 10, 9, 5
+_CORRELATION_ID, _REPLY_TO, _MESSAGE_ID, _TYPE = 10, 9, 7, 5
 _CONTINUED: Final = 1
 
 _ORDER = range(15, 1, -1)
 _OCTETS = {_DELIVERY_MODE: 1, _PRIORITY: 1, _TIMESTAMP: 8}
-_USED = frozenset({_CORRELATION_ID, _REPLY_TO, _TYPE})
+_USED = frozenset({_CORRELATION_ID, _REPLY_TO, _MESSAGE_ID, _TYPE})
+_PERSISTENT = b"\x02"
 
 # What stands in a table, by its type: section 4.2.5.5, with RabbitMQ's errata.
 _LENGTH = Struct(">I")
+_NUMBER = Struct(">Bq")
 _TEXT: Final = ord("S")
 _OF_SOME_LENGTH = frozenset(b"SAFx")
 _NUMBERS = {
@@ -70,6 +77,7 @@ class Properties(NamedTuple):
     type: str | None
     correlation_id: str | None
     reply_to: str | None
+    message_id: str | None
 
 
 def method_id(data: bytes, start: int) -> tuple[int, int]:
@@ -85,6 +93,12 @@ def deliver_of(data: bytes, start: int) -> Deliver | None:
     tag = start + _METHOD_AND_LENGTH.size
     number, bits = _NUMBER_AND_BITS.unpack_from(data, tag + length)
     return Deliver(data[tag : tag + length], number, bits & 1 == 1)
+
+
+def confirm_of(data: bytes, start: int) -> tuple[int, bool]:
+    """Return the number that a BASIC_ACK or BASIC_NACK says, and whether it means all up to it."""
+    number, bits = _NUMBER_AND_BITS.unpack_from(data, start + _METHOD_ID.size)
+    return number, bits & _MULTIPLE == _MULTIPLE
 
 
 def properties_of(data: bytes, start: int) -> Properties:
@@ -106,7 +120,12 @@ def properties_of(data: bytes, start: int) -> Properties:
                 texts[bit] = data[position + 1 : after].decode(errors="replace")
         position = after
     return Properties(
-        size, headers, texts.get(_TYPE), texts.get(_CORRELATION_ID), texts.get(_REPLY_TO)
+        size,
+        headers,
+        texts.get(_TYPE),
+        texts.get(_CORRELATION_ID),
+        texts.get(_REPLY_TO),
+        texts.get(_MESSAGE_ID),
     )
 
 
@@ -146,13 +165,73 @@ def _table(data: bytes, position: int, end: int) -> dict[str, bytes | int]:
 
 def ack(channel: int, number: int, *, multiple: bool = False) -> bytes:
     """Return the frame that acknowledges a delivery, or all up to it."""
-    return _settled(channel, _BASIC_ACK, number, _MULTIPLE if multiple else 0)
+    return _settled(channel, BASIC_ACK, number, _MULTIPLE if multiple else 0)
 
 
 def nack(channel: int, number: int) -> bytes:
     """Return the frame that gives a delivery back to its queue."""
-    return _settled(channel, _BASIC_NACK, number, _REQUEUE)
+    return _settled(channel, BASIC_NACK, number, _REQUEUE)
 
 
 def _settled(channel: int, method: tuple[int, int], number: int, bits: int) -> bytes:
     return _SETTLED.pack(METHOD, channel, _SETTLED.size - 8, *method, number, bits, END)
+
+
+@lru_cache(maxsize=1024)
+def publish(channel: int, exchange: str, routing_key: str, *, mandatory: bool) -> bytes:
+    """Return the METHOD that publishes, which mails to one queue share."""
+    method = _METHOD_ID.pack(*_BASIC_PUBLISH)
+    return b"".join(
+        _framed(
+            METHOD,
+            channel,
+            method + b"\0\0" + _short(exchange) + _short(routing_key) + bytes([mandatory]),
+        )
+    )
+
+
+def header(
+    channel: int,
+    size: int,
+    headers: Mapping[str, bytes | int],
+    *,
+    type_: str,
+    message_id: str,
+    correlation_id: str | None = None,
+) -> bytes:
+    """Return the HEADER of a persistent message with a body of so many octets."""
+    table = b"".join(_written(headers))
+    flags = 1 << _HEADERS | 1 << _DELIVERY_MODE | 1 << _MESSAGE_ID | 1 << _TYPE
+    parts = [_LENGTH.pack(len(table)), table, _PERSISTENT]
+    if correlation_id is not None:
+        flags |= 1 << _CORRELATION_ID
+        parts.append(_short(correlation_id))
+    parts += _short(message_id), _short(type_)
+    start = _SIZE_AND_FLAGS.pack(_BASIC, 0, size, flags)
+    return b"".join(_framed(HEADER, channel, start + b"".join(parts)))
+
+
+def body(channel: int, octets: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return a BODY in parts, so that a mail is not copied once more."""
+    return _framed(BODY, channel, octets)
+
+
+def _framed(kind: int, channel: int, payload: bytes) -> tuple[bytes, bytes, bytes]:
+    return PREFIX.pack(kind, channel, len(payload)), payload, _END
+
+
+def _written(table: Mapping[str, bytes | int]) -> Iterator[bytes]:
+    for name, value in table.items():
+        yield _short(name)
+        if isinstance(value, bytes):
+            yield b"S" + _LENGTH.pack(len(value))
+            yield value
+        elif isinstance(value, bool):
+            yield b"t\1" if value else b"t\0"
+        else:
+            yield _NUMBER.pack(ord("l"), value)
+
+
+def _short(text: str) -> bytes:
+    octets = text.encode()
+    return bytes([len(octets)]) + octets

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from aio_pika import DeliveryMode, Message
-from aio_pika.abc import HeadersType
-from aiormq import spec
 
 from conduit.errors import MalformedEvent
 from conduit.events import Packet
@@ -33,29 +31,25 @@ class Received(Protocol):
 
 
 def to_message(packet: Packet) -> Message:
-    """Return a persistent message."""
+    """Return a persistent message, as aio-pika publishes it."""
     return Message(
         packet.body,
-        headers=_headers(packet, 0),
+        headers={_META: packet.meta.decode(), _VERSION: packet.version, _FAULTS: 0},
         type=packet.kind,
         delivery_mode=DeliveryMode.PERSISTENT,
     )
 
 
-def properties_of(packet: Packet, *, faults: int = 0, begun: bool = False) -> spec.Basic.Properties:
-    """Return what stands beside the body of a persistent message."""
-    headers = _headers(packet, faults)
+def headers_of(packet: Packet, *, faults: int = 0, begun: bool = False) -> dict[str, bytes | int]:
+    """Return what stands beside the body, by name."""
+    headers: dict[str, bytes | int] = {
+        _META: packet.meta,
+        _VERSION: packet.version,
+        _FAULTS: faults,
+    }
     if begun:
         headers[_BEGUN] = True
-    return spec.Basic.Properties(
-        headers=headers,
-        message_type=packet.kind,
-        delivery_mode=DeliveryMode.PERSISTENT,
-    )
-
-
-def _headers(packet: Packet, faults: int) -> HeadersType:
-    return {_META: packet.meta.decode(), _VERSION: packet.version, _FAULTS: faults}
+    return headers
 
 
 def from_message(message: Received) -> Packet:
