@@ -5,9 +5,9 @@
 The frames of 200 deliveries of 4 KB mails, as RabbitMQ sends them, go into a connection's reader in
 pieces as a socket gives them, on the loop that the services run on. `taken off the wire`: nothing
 is done with a message; `and acknowledged`: a consumer hands it to a handler that does nothing;
-`and read`: the handler reads the event. No broker takes part; `read` and `written` are an event's
-alone. Each figure is of many short rounds, all kinds in turn, so that it holds on a machine that
-others use too.
+`and read`: the handler reads the event. `published`: as many messages are published at a time, and
+confirmed at once. No broker takes part; `read` and `written` are an event's alone. Each figure is
+of many short rounds, all kinds in turn, so that it holds on a machine that others use too.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from conduit.bus import frames
 from conduit.bus.connection import Bus
 from conduit.bus.consumer import Consumer, Done, Incoming, Outcome
 from conduit.bus.deliveries import Delivery, Take
+from conduit.bus.outgoing import Outgoing
 from conduit.bus.packets import headers_of
 from conduit.bus.publisher import Publisher
 from conduit.bus.wire import Reader
@@ -40,6 +41,7 @@ PIECE = 64 * 1024
 """Octets that a socket gives at a time."""
 
 _CHANNEL = 3
+_LARGEST = 128 * 1024  # octets of a frame
 _TAG = "conduit.0123456789abcdef0123456789abcdef"
 
 
@@ -72,6 +74,23 @@ class Subscribed:
         self.take = take
 
 
+class Opened:
+    """What stands in the place of a bus: has one channel open."""
+
+    publish_timeout = 10.0
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    async def channel(self) -> int:
+        """Return its number."""
+        return _CHANNEL
+
+    async def outgoing(self, channel: int) -> Outgoing:
+        """Return what publishes on it."""
+        return self._reader.outgoing(channel, _LARGEST)
+
+
 def main() -> None:
     """Run the benchmark and print its figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -101,6 +120,7 @@ async def measured(rounds: int) -> Mapping[str, Sequence[float]]:
         "taken off the wire": lambda: _taken(pieces),
         "and acknowledged": lambda: _handled(pieces, lambda _packet: None),
         "and read": lambda: _handled(pieces, decode),
+        "published": lambda: _published(packets),
         "read": read,
         "written": written,
     }
@@ -141,13 +161,30 @@ async def _handled(pieces: Sequence[bytes], work: Callable[[Packet], object]) ->
     assert transport.octets
 
 
+async def _published(packets: Sequence[Packet]) -> None:
+    reader = _reader({}, Transport())
+    reader.feed_data(marshal(spec.Confirm.SelectOk(), _CHANNEL))
+    publisher = Publisher(cast(Bus, Opened(reader)))
+    await publisher.open()
+    publishes = asyncio.gather(*(publisher.publish(packet, "deliveries") for packet in packets))
+    await asyncio.sleep(0)  # each has begun
+    await asyncio.sleep(0)  # all are written
+    reader.feed_data(marshal(spec.Basic.Ack(len(packets), multiple=True), _CHANNEL))
+    await publishes
+
+
 async def _fed(pieces: Sequence[bytes], take: Take, transport: Transport) -> None:
     """Have a new connection's reader read all, a piece in each turn of the loop."""
-    reader = Reader({_TAG.encode(): take})
-    reader.set_transport(cast(asyncio.BaseTransport, transport))
+    reader = _reader({_TAG.encode(): take}, transport)
     for piece in pieces:
         reader.feed_data(piece)
         await asyncio.sleep(0)
+
+
+def _reader(takers: Mapping[bytes, Take], transport: Transport) -> Reader:
+    reader = Reader(takers)
+    reader.set_transport(cast(asyncio.BaseTransport, transport))
+    return reader
 
 
 def _event() -> MailAccepted:
