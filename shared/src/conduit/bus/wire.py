@@ -65,11 +65,12 @@ class Wire(TransportFactory):
         provider = cast(SSLContextProvider, options.pop("ssl_context_provider"))
         tls = await provider.get_context() if url.scheme == "amqps" else None
         loop = asyncio.get_running_loop()
-        reader = self._reader = Reader(self._takers)
+        reader = Reader(self._takers)
         protocol = _Protocol(reader)
         transport, _ = await loop.create_connection(
             lambda: protocol, str(url.host), url.port or 0, ssl=tls, **options
         )
+        self._reader = reader
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
@@ -92,7 +93,7 @@ class _Protocol(asyncio.StreamReaderProtocol):
 
 
 class Reader(asyncio.StreamReader):
-    """One connection's reader. aiormq reads from it what is not for our consumers."""
+    """One connection's reader. aiormq reads from it what neither consumers nor publishers take."""
 
     def __init__(self, takers: Mapping[bytes, Take]) -> None:
         super().__init__(loop=asyncio.get_running_loop())
