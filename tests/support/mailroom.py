@@ -156,9 +156,9 @@ class Mailroom:
         await self.publish(event)
         return event
 
-    async def publish(self, event: Event) -> None:
-        """Put an event on the queue of deliveries."""
-        await self._publisher.publish(encode(event), DELIVERIES)
+    async def publish(self, event: Event, *, begun: bool = False) -> None:
+        """Put an event on the queue of deliveries; `begun`, as one that came before."""
+        await self._publisher.publish(encode(event), DELIVERIES, begun=begun)
 
     async def attempts(self, webhook: Webhook, count: int, within: float = 15) -> list[Attempt]:
         """Return a webhook's log, oldest first, once it has `count` entries."""

@@ -1,13 +1,14 @@
 """Events: what is written is read again, by this version and by those before and after it."""
 
+from collections.abc import Iterator
 from dataclasses import MISSING, fields, replace
 from datetime import UTC, datetime
-from typing import get_args
+from typing import Any, get_args
 
 import orjson
 import pytest
 
-from conduit.errors import UnknownEventVersion
+from conduit.errors import MalformedEvent, UnknownEventVersion
 from conduit.events import Event, MailAccepted, Packet, decode, encode
 from conduit.model.envelope import Envelope
 from tests.support.recorded_events import DIRECTORY, OLDER, SPECIMENS, recorded
@@ -110,3 +111,26 @@ def test_no_specimen_has_a_default_where_it_could_have_a_value(name: str) -> Non
         if field.default is not MISSING and getattr(event, field.name) == field.default
     }
     assert left == set()
+
+
+def places(meta: Any, *above: str | int) -> Iterator[tuple[str | int, ...]]:
+    """Yield the way to each value, those within others too."""
+    for key, value in meta.items() if isinstance(meta, dict) else enumerate(meta):
+        yield (*above, key)
+        if isinstance(value, dict | list):
+            yield from places(value, *above, key)
+
+
+@pytest.mark.parametrize("name", sorted({**SPECIMENS, **OLDER}))
+def test_a_value_of_a_wrong_type_is_malformed_wherever_it_stands(name: str) -> None:
+    packet = recorded(name)
+    for *above, last in places(orjson.loads(packet.meta)):
+        if last == "stored":  # taken as true or false, whatever it is
+            continue
+        holder = meta = orjson.loads(packet.meta)
+        for key in above:
+            holder = holder[key]
+        holder[last] = [{"private": 1}]
+        with pytest.raises(MalformedEvent) as raised:
+            decode(replace(packet, meta=orjson.dumps(meta)))
+        assert "private" not in str(raised.value)

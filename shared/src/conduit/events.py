@@ -8,23 +8,14 @@ a new version, which the older reader leaves to a newer replica.
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, ClassVar
+from operator import attrgetter
+from typing import Any, ClassVar, get_args
 
+import msgspec
 import orjson
 
 from conduit.errors import MalformedEvent, UnknownEventVersion
-from conduit.model.authentication import (
-    Arc,
-    ArcStatus,
-    AuthResults,
-    Dkim,
-    DkimStatus,
-    Dmarc,
-    DmarcStatus,
-    Spf,
-    SpfScope,
-    SpfStatus,
-)
+from conduit.model.authentication import AuthResults
 from conduit.model.delivery import Delivery
 from conduit.model.envelope import Envelope
 
@@ -252,22 +243,25 @@ Event = (
     | DeliveryAnswered
 )
 
-_Read = Event | Envelope | Spf | Dkim | Dmarc | Arc
-
 _MAIL_META = tuple(known.name for known in fields(MailAccepted) if known.name != "raw")
+_values_of = attrgetter(*_MAIL_META)
 
 
 def encode(event: Event) -> Packet:
     """Return the event as the bus carries it."""
-    if isinstance(event, DeliveryAsked):
-        mail = encode(event.mail)
-        return _packet(
-            event, {"mail": orjson.Fragment(mail.meta), "within": event.within}, mail.body
-        )
     if isinstance(event, MailAccepted):
-        meta = {name: getattr(event, name) for name in _MAIL_META}
-        return _packet(event, meta | {"stored": event.raw is None}, event.raw or b"")
+        return _packet(event, _meta_of(event), event.raw or b"")
+    if isinstance(event, DeliveryAsked):
+        asked = {"mail": _meta_of(event.mail), "within": event.within}
+        return _packet(event, asked, event.mail.raw or b"")
     return _packet(event, event)
+
+
+def _meta_of(mail: MailAccepted) -> dict[str, Any]:
+    """Return all but the octets of a mail, and whether they are elsewhere."""
+    meta = dict(zip(_MAIL_META, _values_of(mail), strict=True))
+    meta["stored"] = mail.raw is None
+    return meta
 
 
 def _packet(event: Event, meta: Event | dict[str, Any], body: bytes = b"") -> Packet:
@@ -275,7 +269,11 @@ def _packet(event: Event, meta: Event | dict[str, Any], body: bytes = b"") -> Pa
 
 
 def decode(packet: Packet) -> Event:
-    """Return the event of a packet, or raise MalformedEvent or UnknownEventVersion."""
+    """Return the event of a packet, or raise MalformedEvent or UnknownEventVersion.
+
+    What is missing has its default, what is not known is passed over; each value must be of the
+    type that its field says.
+    """
     kind = _KINDS.get(packet.kind)
     if kind is None:
         raise MalformedEvent(f"unknown kind {packet.kind!r}")
@@ -283,64 +281,21 @@ def decode(packet: Packet) -> Event:
         raise UnknownEventVersion(f"{packet.kind} version {packet.version}")
     try:
         meta = orjson.loads(packet.meta)
-        return kind(**_read(kind, meta, packet.body))
-    except (TypeError, ValueError, KeyError) as error:
+        if kind is MailAccepted:
+            _put_raw(meta, packet.body)
+        elif kind is DeliveryAsked:
+            _put_raw(meta["mail"], packet.body)
+        return msgspec.convert(meta, kind, builtin_types=_NOT_AS_TEXT)
+    except (TypeError, ValueError, KeyError, msgspec.ValidationError) as error:
         raise MalformedEvent(f"{packet.kind}: {error}") from error
 
 
-def _read(kind: type[Event], meta: dict[str, Any], body: bytes) -> dict[str, Any]:
-    read = _known(kind, meta)
-    if kind is MailAccepted:
-        envelope = _known(Envelope, read["envelope"])
-        read["envelope"] = Envelope(**{**envelope, "recipients": tuple(envelope["recipients"])})
-        read["received_at"] = datetime.fromisoformat(read["received_at"])
-        if read.get("not_before") is not None:
-            read["not_before"] = datetime.fromisoformat(read["not_before"])
-        if read.get("authentication") is not None:
-            read["authentication"] = _read_authentication(read["authentication"])
-        read["raw"] = None if meta["stored"] else body
-    elif kind is DeliveryAsked:
-        read["mail"] = MailAccepted(**_read(MailAccepted, read["mail"], body))
-        read["within"] = float(read["within"])
-    elif kind is DeliveryAnswered:
-        read["outcome"] = DeliveryOutcome(read["outcome"])
-    return read
+def _put_raw(mail: dict[str, Any], body: bytes) -> None:
+    """Put the octets of a mail where its event has them, None for what is kept in the store."""
+    mail["raw"] = None if mail["stored"] else body
 
 
-def _read_authentication(values: dict[str, Any]) -> AuthResults:
-    spf, dmarc, arc = (values[name] for name in ("spf", "dmarc", "arc"))
-    return AuthResults(
-        spf=Spf(
-            **_known(Spf, spf)
-            | {"status": SpfStatus(spf["status"]), "scope": SpfScope(spf["scope"])}
-        ),
-        dkim=tuple(
-            Dkim(**_known(Dkim, dkim) | {"status": DkimStatus(dkim["status"])})
-            for dkim in values["dkim"]
-        ),
-        dmarc=Dmarc(**_known(Dmarc, dmarc) | {"status": DmarcStatus(dmarc["status"])}),
-        arc=Arc(**_known(Arc, arc) | {"status": ArcStatus(arc["status"])}),
-    )
+_NOT_AS_TEXT = (bytes,)
+"""What is in its own form already, other than JSON has it."""
 
-
-def _known(kind: type[_Read], values: dict[str, Any]) -> dict[str, Any]:
-    return {name: values[name] for name in _NAMES[kind] if name in values}
-
-
-_KINDS: dict[str, type[Event]] = {
-    kind.KIND: kind
-    for kind in (
-        MailAccepted,
-        DomainCheckRequested,
-        DomainChecked,
-        SimulationRequested,
-        SimulationDone,
-        DeliveryAsked,
-        DeliveryAnswered,
-    )
-}
-
-_NAMES: dict[type[_Read], tuple[str, ...]] = {
-    kind: tuple(known.name for known in fields(kind))
-    for kind in (*_KINDS.values(), Envelope, Spf, Dkim, Dmarc, Arc)
-}
+_KINDS: dict[str, type[Event]] = {kind.KIND: kind for kind in get_args(Event)}

@@ -3,9 +3,11 @@
 import asyncio
 
 import pytest
+from aio_pika.abc import AbstractIncomingMessage
+from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity
 
 from conduit.bus import connection
-from conduit.bus.connection import open_bus
+from conduit.bus.connection import Bus, open_bus
 from conduit.bus.publisher import Publisher
 from conduit.bus.topology import DELIVERIES
 from conduit.errors import BrokerUnavailable
@@ -51,6 +53,24 @@ async def test_a_lost_connection_comes_back_at_another_node(
         await eventually(lambda: not bus.connected, what="the lost connection")
         await eventually(bus.available, within=30, what="another connection")
         await eventually(lambda: published(publisher), within=30, what="a channel on it")
+
+
+async def test_a_consumer_that_cannot_be_leaves_nothing_behind(bus: Bus) -> None:
+    owner = await bus.channel()
+    taken = await owner.declare_queue("taken", exclusive=True)
+    await taken.consume(_ignored, exclusive=True)
+    transport = bus._connection.transport
+    assert transport is not None
+    channels = set(transport.connection.channels)
+    for queue, error in (("taken", ChannelAccessRefused), ("missing", ChannelNotFoundEntity)):
+        with pytest.raises(error):
+            await bus.consume(queue, lambda _: None, prefetch=1)
+    assert not bus._wire._takers
+    await eventually(lambda: set(transport.connection.channels) == channels, what="no more channel")
+
+
+async def _ignored(_message: AbstractIncomingMessage) -> None:
+    """Nothing comes."""
 
 
 async def published(publisher: Publisher) -> bool:

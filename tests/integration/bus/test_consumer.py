@@ -99,6 +99,9 @@ async def test_an_event_of_a_newer_version_is_postponed_for_a_newer_replica(
     postponed = await queues.take(delay_queue(5))
     assert postponed.headers["conduit-version"] == 99
     assert postponed.headers["conduit-faults"] == 0
+    assert "conduit-begun" not in postponed.headers
+    await publisher.publish(newer, DELIVERIES, begun=True)
+    assert (await queues.take(delay_queue(5))).headers["conduit-begun"] is True
 
 
 async def test_an_absent_neighbour_postpones_a_message_and_is_no_fault(
@@ -109,7 +112,9 @@ async def test_an_absent_neighbour_postpones_a_message_and_is_no_fault(
 
     await consume(store_is_away)
     await publisher.publish(packet(b"later"), DELIVERIES, faults=MOST_FAULTS)
-    assert (await queues.take(delay_queue(5))).headers["conduit-faults"] == MOST_FAULTS
+    postponed = await queues.take(delay_queue(5))
+    assert postponed.headers["conduit-faults"] == MOST_FAULTS
+    assert postponed.headers["conduit-begun"] is True
 
 
 async def test_a_fault_of_the_handler_is_counted_on_the_message(
@@ -132,6 +137,39 @@ async def test_after_a_fault_a_handler_is_told_that_somebody_has_begun(
     await seen.expect(b"new", b"poison")
     begun = {incoming.packet.body: incoming.redelivered for incoming in seen.incoming}
     assert begun == {b"new": False, b"poison": True}
+
+
+async def test_what_an_absent_neighbour_postponed_comes_back_as_begun(
+    publisher: Publisher, consume: Consume
+) -> None:
+    """The neighbour may be away since the call, which it was to write down."""
+
+    async def store_is_away_once(_incoming: Incoming) -> Outcome:
+        if len(seen.incoming) == 1:
+            raise StoreUnavailable("away")
+        return Done()
+
+    seen = Seen(store_is_away_once)
+    await consume(seen)
+    await publisher.publish(packet(b"called?"), DELIVERIES)
+    await eventually(lambda: len(seen.incoming) == 2, within=30, what="the second look")
+    assert [incoming.redelivered for incoming in seen.incoming] == [False, True]
+    assert seen.incoming[1].packet == seen.incoming[0].packet
+
+
+async def test_a_handler_may_have_a_message_come_back_as_begun(
+    publisher: Publisher, consume: Consume
+) -> None:
+    async def again_once(incoming: Incoming) -> Outcome:
+        if len(seen.incoming) == 1:
+            return Again(incoming.packet, 1, begun=True)
+        return Done()
+
+    seen = Seen(again_once)
+    await consume(seen)
+    await publisher.publish(packet(b"called?"), DELIVERIES)
+    await eventually(lambda: len(seen.incoming) == 2, within=30, what="the second look")
+    assert [incoming.redelivered for incoming in seen.incoming] == [False, True]
 
 
 async def test_too_many_faults_end_in_the_dead_letter_queue(
@@ -196,11 +234,13 @@ async def test_a_forward_without_a_confirm_brings_the_message_again(
     class UnconfirmedOnce(Publisher):
         tries = 0
 
-        async def publish(self, packet: Packet, queue: str, *, faults: int = 0) -> None:
+        async def publish(
+            self, packet: Packet, queue: str, *, faults: int = 0, begun: bool = False
+        ) -> None:
             self.tries += 1
             if self.tries == 1:
                 raise BrokerUnavailable("no confirm")
-            await super().publish(packet, queue, faults=faults)
+            await super().publish(packet, queue, faults=faults, begun=begun)
 
     async def dead(incoming: Incoming) -> Outcome:
         return Dead(incoming.packet)

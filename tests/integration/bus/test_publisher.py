@@ -118,6 +118,27 @@ async def test_a_frozen_broker_is_told_within_the_timeout(
         await eventually(lambda: _published(publisher), what="a publish after the thaw")
 
 
+async def test_what_a_frozen_broker_does_not_read_is_not_written(
+    bus_settings: BusSettings, broker: Broker, queues: Queues
+) -> None:
+    """Else what was given up would fill the memory, and come after all."""
+    async with open_bus(bus_settings.model_copy(update={"publish_timeout": 2})) as bus:
+        publisher = Publisher(bus)
+        await publisher.open()
+        broker.freeze()
+        bodies = [str(number).encode().ljust(1_000_000) for number in range(40)]
+        outcomes = await asyncio.gather(
+            *(publisher.publish(packet(body), DELIVERIES) for body in bodies),
+            return_exceptions=True,
+        )
+        assert {type(outcome) for outcome in outcomes} == {BrokerUnavailable}
+        broker.thaw()
+        await eventually(lambda: _published(publisher), within=30, what="a publish after the thaw")
+    queued = set(await queues.drain(DELIVERIES))
+    assert bodies[0] in queued
+    assert bodies[-1] not in queued
+
+
 async def test_a_publish_that_its_caller_gives_up_is_cancelled_not_unavailable(
     publisher: Publisher, broker: Broker
 ) -> None:

@@ -75,3 +75,22 @@ async def test_mails_wait_for_a_store_that_is_stopped_for_a_while(
     assert {attempt.delivery_id for attempt in attempts} == {e.delivery_id for e in events}
     assert all(attempt.result is Result.DELIVERED for attempt in attempts)
     assert len(receiver.requests) == len(events)
+
+
+async def test_what_was_called_before_a_neighbour_was_away_is_not_called_again(
+    mailroom: Mailroom, receiver: Receiver
+) -> None:
+    webhook = await mailroom.webhook(receiver.url)
+    event = await mailroom.accept(webhook)
+    await mailroom.attempts(webhook, 1)
+    recorded = await eventually(lambda: mailroom.delivery(event), what="the record")
+    await mailroom.publish(event, begun=True)  # as a consumer does when the store was away since
+
+    async def written_again() -> bool:
+        delivery = await mailroom.delivery(event)
+        assert delivery is not None
+        return bool(delivery["updated_at"] > recorded["updated_at"])
+
+    await eventually(written_again, what="the record once more")
+    await mailroom.attempts(webhook, 1)
+    assert len(receiver.requests) == 1

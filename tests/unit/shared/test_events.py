@@ -259,6 +259,10 @@ def test_a_newer_version_is_left_to_a_newer_conduit(event: Event) -> None:
         changed(encode(MAIL), received_at="yesterday"),
         changed(encode(MAIL), received_at=0),
         changed(encode(MAIL), not_before=[]),
+        changed(encode(MAIL), size="5"),
+        changed(encode(MAIL), paced=1),
+        changed(encode(MAIL), webhook_id=None),
+        changed(encode(MAIL), envelope=orjson.loads(encode(MAIL).meta)["envelope"] | {"helo": 1}),
         Packet("domain.checked", 1, b"{}"),
         Packet("delivery.asked", 1, b'{"within":1}'),
         changed(encode(DeliveryAsked(MAIL, 1)), mail=None),
@@ -294,6 +298,12 @@ def test_no_meta_raises_anything_else(event: Event, values: dict[str, Any]) -> N
 def test_no_envelope_raises_anything_else(envelope: object) -> None:
     with suppress(MalformedEvent):
         decode(changed(encode(MAIL), envelope=envelope))
+
+
+def test_seconds_may_be_written_as_a_whole_number() -> None:
+    read = decode(changed(encode(DeliveryAsked(MAIL, 19.5)), within=19))
+    assert isinstance(read, DeliveryAsked)
+    assert (read.within, type(read.within)) == (19.0, float)
 
 
 def test_the_steps_of_a_mail() -> None:

@@ -106,7 +106,7 @@ def test_deliveries_are_taken_however_they_are_cut_and_all_else_is_passed_on(
     connection = asyncio.run(read())
     assert [delivery.number for delivery in connection.taken] == [1, 2]
     assert connection.taken[0].body == b"a" * 30 + b"b" * 20
-    assert connection.taken[0].headers == {"conduit-meta": "{}"}
+    assert connection.taken[0].headers == {"conduit-meta": b"{}"}
     assert connection.taken[1].body == b""
     assert connection.passed() == CONFIRM + CONFIRM + FOREIGN + CONFIRM
 

@@ -6,15 +6,17 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 from uuid import uuid4
 
+import aiormq
 from aio_pika import RobustConnection
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from aio_pika.connection import make_url
 from aio_pika.exceptions import AMQPError
 
-from conduit.bus.deliveries import Take
+from conduit.bus.deliveries import ChannelLost, Take
+from conduit.bus.outgoing import Outgoing
 from conduit.bus.topology import declare
 from conduit.bus.wire import Wire
 from conduit.errors import BrokerUnavailable
@@ -99,7 +101,7 @@ class Bus:
     def connected(self) -> bool:
         """Whether there is a connection at this moment."""
         transport = self._connection.transport
-        return transport is not None and not transport.connection.is_closed
+        return transport is not None and not transport.connection.is_closed and self._wire.connected
 
     @property
     def restored(self) -> bool:
@@ -122,12 +124,35 @@ class Bus:
             await channel.set_qos(prefetch_count=prefetch)
         return channel
 
+    async def outgoing(self, channel: AbstractChannel) -> Outgoing:
+        """Return what publishes on a channel, on which nobody else may, until that is closed.
+
+        Raise BrokerUnavailable when it is not open. One that is being restored is waited for.
+        """
+        if not self.connected:
+            raise BrokerUnavailable("not connected")
+        with translated():
+            if not self.restored:
+                async with asyncio.timeout(self.publish_timeout):
+                    await self.restore()
+            open_ = cast(aiormq.Channel, await channel.get_underlay_channel())
+            if open_.is_closed:
+                raise ChannelLost("the channel was closed")
+            return self._wire.outgoing(open_.number, open_.max_content_size)
+
     async def consume(self, queue: str, take: Take, *, prefetch: int) -> Subscription:
         """Have what is in a queue taken, with `prefetch` unsettled at a time, on an own channel."""
         channel = await self.channel(prefetch=prefetch)
-        subscription = Subscription(await channel.get_queue(queue), f"conduit.{uuid4().hex}")
-        self._wire.attach(subscription.tag, take)
-        await subscription.queue.consume(_not_taken, consumer_tag=subscription.tag)
+        tag = f"conduit.{uuid4().hex}"
+        self._wire.attach(tag, take)
+        try:
+            subscription = Subscription(await channel.get_queue(queue), tag)
+            await subscription.queue.consume(_not_taken, consumer_tag=tag)
+        except BaseException:
+            # Whoever tries again has a channel and a tag of its own.
+            self._wire.detach(tag)
+            await channel.close()
+            raise
         return subscription
 
 

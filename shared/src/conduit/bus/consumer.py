@@ -9,7 +9,7 @@ from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 
 from conduit.bus.connection import Bus, Subscription
 from conduit.bus.deliveries import Delivery
-from conduit.bus.packets import faults_of, from_message
+from conduit.bus.packets import faults_of, from_message, was_begun
 from conduit.bus.publisher import Publisher
 from conduit.bus.topology import DELIVERIES_DEAD, delay_queue
 from conduit.errors import BrokerUnavailable, MalformedEvent, Unavailable, UnknownEventVersion
@@ -47,12 +47,16 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """To be handled again, as this packet, after some seconds."""
+    """To be handled again, as this packet, after some seconds.
+
+    `begun`: it comes back as one that somebody may have begun on, as after a fault.
+    """
 
     packet: Packet
     seconds: float
     faults: int = 0
     told: Packet | None = None
+    begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,8 @@ class Consumer:
         self._name = queue
         self._handler = handler
         self._prefetch = prefetch
-        self._in_flight: set[asyncio.Task[None]] = set()
+        self._in_flight: dict[Delivery, asyncio.Task[None]] = {}
+        self._loop = asyncio.get_running_loop()
         self._subscription: Subscription | None = None
         self._stopping = False
 
@@ -120,43 +125,55 @@ class Consumer:
             except (AMQPError, OSError, RuntimeError) as error:
                 log.info("consumer.cancel_failed", extra={"queue": self._name, "error": str(error)})
         if self._in_flight:
-            await asyncio.wait(self._in_flight)
+            await asyncio.wait(self._in_flight.values())
 
     def _receive(self, message: Delivery) -> None:
         if self._stopping:
             # A connection that comes back during the stop goes on consuming. What is not
             # acknowledged is given out again when it closes.
             return
-        task = asyncio.ensure_future(self._handle(message))
-        self._in_flight.add(task)
-        task.add_done_callback(self._in_flight.discard)
+        self._in_flight[message] = self._loop.create_task(self._handle(message))
 
     async def _handle(self, message: Delivery) -> None:
-        outcome = await self._outcome(message)
         try:
+            outcome = await self._outcome(message)
             await self._settle(message, outcome)
         except (Unavailable, AMQPError, OSError, RuntimeError) as error:
             # Unacknowledged: the broker gives it out again, here or elsewhere.
             log.warning("consumer.unsettled", extra={"queue": self._name, "error": str(error)})
+        finally:
+            # Not by a callback of the task, which would be another turn of the loop's.
+            del self._in_flight[message]
 
     async def _outcome(self, message: Delivery) -> Outcome:
-        packet = Packet(message.type or "", 0, b"", message.body)
         try:
             packet = from_message(message)
-            # A handler that failed on it may have done its work before.
-            begun = message.redelivered or faults_of(message) > 0
-            incoming = Incoming(packet, begun, bool(message.reply_to))
-            return await self._handler(incoming)
         except MalformedEvent as error:
-            log.error("consumer.malformed", extra={"queue": self._name, "error": str(error)})
-            return Dead(packet)
-        except (Unavailable, UnknownEventVersion) as error:
-            log.warning("consumer.postponed", extra={"queue": self._name, "error": str(error)})
-            return Again(packet, NEIGHBOUR_AWAY, faults_of(message))
+            return self._malformed(Packet(message.type or "", 0, b"", message.body), error)
+        faults = faults_of(message)
+        # A handler that failed on it may have done its work before.
+        begun = message.redelivered or faults > 0 or was_begun(message)
+        try:
+            return await self._handler(Incoming(packet, begun, bool(message.reply_to)))
+        except MalformedEvent as error:
+            return self._malformed(packet, error)
+        except UnknownEventVersion as error:
+            return self._postponed(Again(packet, NEIGHBOUR_AWAY, faults, begun=begun), error)
+        except Unavailable as error:
+            # What is away may be where the handler would have written that it did its work.
+            return self._postponed(Again(packet, NEIGHBOUR_AWAY, faults, begun=True), error)
         except Exception:
             log.exception("consumer.fault", extra={"queue": self._name})
-            faults = faults_of(message) + 1
+            faults += 1
             return Dead(packet) if faults > MOST_FAULTS else Again(packet, faults * 5, faults)
+
+    def _malformed(self, packet: Packet, error: MalformedEvent) -> Outcome:
+        log.error("consumer.malformed", extra={"queue": self._name, "error": str(error)})
+        return Dead(packet)
+
+    def _postponed(self, again: Again, why: Unavailable | UnknownEventVersion) -> Outcome:
+        log.warning("consumer.postponed", extra={"queue": self._name, "error": str(why)})
+        return again
 
     async def _settle(self, message: Delivery, outcome: Outcome) -> None:
         try:
@@ -179,8 +196,9 @@ class Consumer:
         match outcome:
             case Done():
                 pass
-            case Again(packet, seconds, faults):
-                await self._publisher.publish(packet, delay_queue(seconds), faults=faults)
+            case Again(packet, seconds, faults, begun=begun):
+                queue = delay_queue(seconds)
+                await self._publisher.publish(packet, queue, faults=faults, begun=begun)
             case Dead(packet):
                 await self._publisher.publish(packet, DELIVERIES_DEAD)
             case Answer(packet):

@@ -5,31 +5,29 @@ which nothing is published, so that they may stand between any others.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from pamqp.common import FieldTable
-
 from conduit.bus import frames
-from conduit.bus.frames import Properties
+from conduit.bus.frames import Deliver, Properties
 
 
 class ChannelLost(ConnectionError):
     """The channel that a message came on is closed: the broker gives it out again."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Delivery:
     """One message, to be acknowledged or given back once."""
 
     channel: "Channel" = field(repr=False)
     number: int
     redelivered: bool
-    headers: FieldTable = field(default_factory=dict)
-    type: str | None = None
-    correlation_id: str | None = None
-    reply_to: str | None = None
-    body: bytes = b""
+    headers: Mapping[str, bytes | int]
+    type: str | None
+    correlation_id: str | None
+    reply_to: str | None
+    body: bytes = field(repr=False)
 
     def ack(self) -> None:
         """Acknowledge it at the end of this turn of the event loop, or raise ChannelLost."""
@@ -58,10 +56,9 @@ class Channel:
         self._settled: list[int] = []
         self._closed = False
 
-    def delivered(self, number: int, *, redelivered: bool) -> Delivery:
-        """Return a new delivery, of which only the beginning is known."""
+    def delivered(self, number: int) -> None:
+        """Know of a delivery that has begun: those after it are not settled before it is."""
         self._unsettled[number] = False
-        return Delivery(self, number, redelivered)
 
     def ack(self, number: int) -> None:
         """Acknowledge a delivery at the end of this turn of the event loop."""
@@ -117,19 +114,19 @@ class Channel:
 class Partial:
     """A delivery of which not all frames have come, and who takes it when they have."""
 
-    __slots__ = ("_body", "_delivery", "_left", "_take")
+    __slots__ = ("_body", "_channel", "_deliver", "_left", "_properties", "_take")
 
-    def __init__(self, delivery: Delivery, take: Take) -> None:
-        self._delivery = delivery
+    _properties: Properties
+
+    def __init__(self, channel: Channel, deliver: Deliver, take: Take) -> None:
+        self._channel = channel
+        self._deliver = deliver
         self._take = take
         self._body: list[bytes] = []
-        self._left = 0
 
     def describe(self, properties: Properties) -> bool:
         """Take the properties; return whether that was all, the message having no body."""
-        delivery = self._delivery
-        delivery.headers, delivery.type = properties.headers, properties.type
-        delivery.correlation_id, delivery.reply_to = properties.correlation_id, properties.reply_to
+        self._properties = properties
         self._left = properties.size
         return self._left == 0
 
@@ -141,6 +138,11 @@ class Partial:
 
     def hand_over(self) -> None:
         """Give the message to who takes it."""
-        body = self._body
-        self._delivery.body = body[0] if len(body) == 1 else b"".join(body)
-        self._take(self._delivery)
+        _, number, redelivered = self._deliver
+        _, headers, kind, correlation_id, reply_to, _ = self._properties
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._take(
+            Delivery(
+                self._channel, number, redelivered, headers, kind, correlation_id, reply_to, body
+            )
+        )
