@@ -63,6 +63,7 @@ class Connection(asyncio.Protocol):
             return await reply
         finally:
             timer.cancel()
+            self._reader.close()
             self._was_used = True
 
     async def _send(self, head: bytes, body: bytes, reply: asyncio.Future[Reply]) -> None:

@@ -117,6 +117,12 @@ class AnswerReader:
         reason = self._reason.decode(errors="surrogateescape")
         return Reply(self.status, reason, self._fields, bytes(self._body), failure)
 
+    def close(self) -> None:
+        """Let go of the parser, which knows its reader: of each call, the two would be garbage that
+        only the collector finds, and costs some microseconds.
+        """
+        del self._parser
+
     def _parse(self, piece: bytes) -> None:
         try:
             self._parser.feed_data(piece)

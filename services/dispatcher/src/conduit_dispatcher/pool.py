@@ -73,7 +73,8 @@ class Pool:
         except BaseException:
             self._pass_on_room()
             raise
-        self._all.add(connection)
+        if not connection.gone.done():
+            self._all.add(connection)
         return connection
 
     def release(self, connection: Connection) -> None:

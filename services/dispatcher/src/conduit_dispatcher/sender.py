@@ -4,8 +4,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from math import inf
+from typing import NamedTuple
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
@@ -75,8 +75,7 @@ class Sender:
             self._pool.release(connection)
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(NamedTuple):
     """What is sent; until when, by the loop's clock, an answer is waited for, and how that ends."""
 
     head: bytes
