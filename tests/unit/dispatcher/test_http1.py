@@ -177,7 +177,7 @@ INVALID = {
     ),
     "many fields": (OK + b"X: y\r\n" * 129 + b"\r\n", "Too many headers received"),
     "a long trailer": (
-        OK + CHUNKED + b"\r\n0\r\n" + b"X: y\r\n" * 128,
+        OK + CHUNKED + b"\r\n0\r\n" + b"X: y\r\n" * 128 + b"\r\n",
         "Too many headers received",
     ),
     "a long reason": (b"HTTP/1.1 200 " + b"x" * 32768, "its head takes more than 32 KiB"),
