@@ -2,8 +2,8 @@
 
     python -m tests.load.post [--calls 500] [--rounds 40] [--connections 20] [--size 5000]
 
-Conduit's sender, a bare aiohttp session, and ready-made requests that wait for some answer call the
-same endpoint, which is a process of its own, from one process, in turns of a few hundred calls: what
+Conduit's sender, a bare aiohttp session, and ready-made requests that wait for some answer call one
+endpoint, which is a process of its own, from one process, in turns of a few hundred calls: what
 else runs on the machine then strikes all of them alike. CPU time of the calling process, in µs for
 a call; the median of all turns tells.
 """

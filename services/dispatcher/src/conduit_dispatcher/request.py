@@ -43,7 +43,8 @@ def request_head(target: Target, headers: Mapping[str, str], length: int) -> byt
     became lines of its own would be a request of its own, on a connection that others use too.
     """
     lines = [f"{name}: {value}\r\n" for name, value in headers.items() if _is_theirs(name)]
-    fields = f"{''.join(lines)}{_OWN_LINES}Content-Length: {length}\r\n\r\n".encode()
+    text = f"{''.join(lines)}{_OWN_LINES}Content-Length: {length}\r\n\r\n"
+    fields = text.encode(errors="replace")
     ends = len(lines) + len(_OWN) + 2
     if len(fields.translate(None, _CONTROLS)) != len(fields) - 2 * ends:  # CR LF, and no other
         raise InvalidCall("a header's value holds what no header may")
