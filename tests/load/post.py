@@ -60,9 +60,10 @@ async def _measured(url: str, arguments: argparse.Namespace) -> dict[str, list[f
 
 
 async def _turn(caller: Caller, url: str, arguments: argparse.Namespace) -> float:
-    started, body = time.process_time(), b"x" * arguments.size
-    await caller(url, body, iter(range(arguments.calls)), arguments.connections)
-    return (time.process_time() - started) / arguments.calls * 1e6
+    calls, body = int(arguments.calls), b"x" * arguments.size
+    started = time.process_time()
+    await caller(url, body, iter(range(calls)), arguments.connections)
+    return (time.process_time() - started) / calls * 1e6
 
 
 def _by(sender: Sender) -> Caller:

@@ -20,6 +20,7 @@ from conduit_local.stack import Stack
 from tests.integration.dispatcher.conftest import other_dispatcher
 from tests.support.authority import Authority
 from tests.support.mailroom import MAIL, Mailroom
+from tests.support.peers import peers
 from tests.support.polling import eventually
 from tests.support.raw_server import Converse, RawServer, header, request, reset
 
@@ -537,12 +538,6 @@ def old(context: ssl.SSLContext) -> ssl.SSLContext:
         context.minimum_version = ssl.TLSVersion.TLSv1
         context.maximum_version = ssl.TLSVersion.TLSv1_1
     return context
-
-
-def peers() -> set[int]:
-    """Return the ports that connections on this machine lead to, half-closed ones too."""
-    rows = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    return {int(row.split()[2].partition(":")[2], 16) for row in rows}
 
 
 @contextmanager

@@ -74,9 +74,9 @@ class Connection(asyncio.Protocol):
         while rest and not reply.done():
             self._transport.write(rest[:_PIECE])
             rest = rest[_PIECE:]
+            self._is_sent = not rest
             if self._room is not None:
                 await self._room
-        self._is_sent = not rest
 
     def is_open(self) -> bool:
         """Whether nobody has begun to close it."""
