@@ -265,6 +265,17 @@ async def test_what_is_kept_is_closed_with_the_sender(tls: ssl.SSLContext | None
         await eventually(lambda: server.open == 0, what="the end of the connection")
 
 
+async def test_who_does_not_speak_tls_is_left(authority: Authority) -> None:
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with RawServer(converse) as server:
+        url = server.url.replace("http:", "https:")
+        async with open_sender(EGRESS, timeout=20, connect_timeout=0.2, resolver=None) as sender:
+            assert (await sender.post(url, b"{}", {})).error == "connecting took too long"
+            await eventually(lambda: server.open == 0, what="the end of the connection")
+
+
 async def test_what_cannot_be_sent_is_not_called(sender: Sender) -> None:
     async with RawServer(answering(TAKEN)) as server:
         for url, headers in ((server.url, {"X": "a\r\nY: b"}), (server.url[:-2] + "x/", {})):

@@ -147,6 +147,9 @@ async def test_an_answer_that_takes_too_much_is_not_read_on(
 async def test_who_speaks_unasked_is_left(connection: Connection, line: Line, data: bytes) -> None:
     connection.data_received(data)
     assert line.closing
+    call = await begun(connection, line)
+    connection.connection_lost(None)
+    assert (await call).failure == "the endpoint sent something before it was asked"
 
 
 async def test_whether_a_lost_call_may_be_repeated(connection: Connection, line: Line) -> None:

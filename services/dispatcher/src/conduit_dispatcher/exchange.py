@@ -19,6 +19,7 @@ _NOTHING_LINGERS = struct.pack("ii", 1, 0)
 
 _CLOSED = "the endpoint closed the connection without an answer"
 _BROKE_OFF = "the endpoint's answer broke off"
+_UNASKED = "the endpoint sent something before it was asked"
 
 
 class Connection(asyncio.Protocol):
@@ -38,6 +39,7 @@ class Connection(asyncio.Protocol):
         self.gone: asyncio.Future[None] = self._loop.create_future()
         self._was_used = False
         self._was_heard = False
+        self._spoke_unasked = False
         self._is_sent = True
         self._reader = AnswerReader()
         self._reply: asyncio.Future[Reply] | None = None
@@ -55,7 +57,7 @@ class Connection(asyncio.Protocol):
         timer = self._loop.call_at(deadline, self._give_up, late)
         try:
             if self.gone.done():
-                self._settle(Reply(failure=_CLOSED, again=self._was_used))
+                self._settle(Reply(failure=self._why(None), again=self._was_used))
             elif len(body) <= _PIECE:
                 self._transport.write(head + body)
             else:
@@ -107,6 +109,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._reply is None or self._reply.done():  # nobody was asked, or all is said
+            self._spoke_unasked = True
             self.close()
             return
         self._was_heard = True
@@ -144,7 +147,9 @@ class Connection(asyncio.Protocol):
     def _why(self, exc: Exception | None) -> str:
         if isinstance(exc, ssl.SSLError) and not isinstance(exc, ssl.SSLEOFError):
             return f"TLS failed: {exc.reason or exc}"
-        return _CLOSED if self._reader.status is None else _BROKE_OFF
+        if self._reader.status is not None:
+            return _BROKE_OFF
+        return _UNASKED if self._spoke_unasked else _CLOSED
 
     def _give_up(self, late: str) -> None:
         self._settle(self._reader.reply(late))

@@ -15,6 +15,7 @@ _KNOWN = 10_000
 
 _INVALID = "the target URL is not valid"
 _VISIBLE = re.compile("[!-~]+")
+_NAME = re.compile(r"(?=.{1,254}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
 
 
 class Endpoint(NamedTuple):
@@ -60,6 +61,8 @@ def _host(url: URL) -> str:
         host = host.rstrip(".") + "."
     if is_literal(host):
         IPv6Address(host) if ":" in host else IPv4Address(host)
+    elif not _NAME.fullmatch(host):
+        raise ValueError("that is no name of a host")
     return host
 
 
