@@ -190,6 +190,18 @@ async def test_an_answer_counts_that_comes_before_all_is_sent(
         assert server.connections == 2
 
 
+async def test_a_large_call_whose_endpoint_leaves(
+    sender: Sender, tls: ssl.SSLContext | None
+) -> None:
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(100_000)
+        reset(writer)
+
+    async with RawServer(converse, tls=tls) as server:
+        answer = await sender.post(server.url, LARGE, {})
+        assert (answer.result, answer.error) == (Result.TRANSIENT, CLOSED)
+
+
 async def test_a_call_that_is_cancelled_ends_its_connection(
     sender: Sender, tls: ssl.SSLContext | None
 ) -> None:

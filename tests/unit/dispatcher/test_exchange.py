@@ -1,6 +1,8 @@
 """A request and its answer on one connection, whose transport is the test's."""
 
 import asyncio
+import socket
+import struct
 
 import pytest
 
@@ -25,6 +27,9 @@ class Line(asyncio.Transport):
         self.closing = False
         self.paused = False
         self.unsent = 0
+        self.aborted = False
+        self.socket = socket.socket()
+        self.socket.close()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written.append(bytes(data))
@@ -35,8 +40,14 @@ class Line(asyncio.Transport):
     def is_closing(self) -> bool:
         return self.closing
 
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return self.socket if name == "socket" else default
+
     def close(self) -> None:
         self.closing = True
+
+    def abort(self) -> None:
+        self.aborted = True
 
     def pause_reading(self) -> None:
         self.paused = True
@@ -141,6 +152,26 @@ async def test_an_answer_that_takes_too_much_is_not_read_on(
     assert line.paused
     assert not call.done()
     assert (await call).failure == LATE
+
+
+async def test_what_is_closed_with_a_rest_unsent_is_reset(
+    connection: Connection, line: Line
+) -> None:
+    line.unsent = 1
+    with socket.socket() as opened:
+        line.socket = opened
+        connection.close()
+        assert opened.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8) == struct.pack("ii", 1, 0)
+    assert line.aborted
+
+
+async def test_one_that_is_closed_below_is_closed(connection: Connection, line: Line) -> None:
+    line.unsent = 1
+    line.socket.close()
+    connection.close()
+    assert line.aborted
+    connection.connection_lost(None)
+    connection.close()
 
 
 @pytest.mark.parametrize("data", [b"x", ANSWER])

@@ -5,6 +5,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from typing import cast
 
 from conduit_dispatcher.failures import NotHttp
@@ -91,9 +92,10 @@ class Connection(asyncio.Protocol):
         would the system with what it was given.
         """
         self.is_reusable = False
-        if self._transport.get_write_buffer_size():
+        if self._transport.get_write_buffer_size() and not self.gone.done():
             connection = self._transport.get_extra_info("socket")
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NOTHING_LINGERS)
+            with suppress(OSError):  # below TLS it may be closed already
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NOTHING_LINGERS)
             self._transport.abort()
         else:
             self._transport.close()
