@@ -137,8 +137,9 @@ async def test_an_answer_that_does_not_come_in_time(connection: Connection, line
 async def test_of_one_that_begins_in_time_the_status_is_known(
     connection: Connection, line: Line
 ) -> None:
-    call = await begun(connection, line, within=0.2)
+    call = await begun(connection, line)
     connection.data_received(b"HTTP/1.1 404 No\r\nContent-Length: 9\r\n\r\nhello")
+    connection._give_up(LATE)
     reply = await call
     assert (reply.status, reply.body, reply.failure) == (404, b"hello", LATE)
 
@@ -146,11 +147,12 @@ async def test_of_one_that_begins_in_time_the_status_is_known(
 async def test_an_answer_that_takes_too_much_is_not_read_on(
     connection: Connection, line: Line
 ) -> None:
-    call = await begun(connection, line, within=0.5)
+    call = await begun(connection, line)
     connection.data_received(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;")
     connection.data_received(b"x" * MIB)
     assert line.paused
     assert not call.done()
+    connection._give_up(LATE)
     assert (await call).failure == LATE
 
 
