@@ -2,12 +2,15 @@
 
 import asyncio
 import os
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
 from typing import cast
 
 import pytest
+from aiohttp import ThreadedResolver
+from aiohttp.abc import ResolveResult
 
 from conduit.model.delivery import Result
 from conduit.webhook.egress import Egress
@@ -286,6 +289,31 @@ async def test_who_does_not_speak_tls_is_left(authority: Authority) -> None:
         async with open_sender(EGRESS, timeout=20, connect_timeout=0.2, resolver=None) as sender:
             assert (await sender.post(url, b"{}", {})).error == "connecting took too long"
             await eventually(lambda: server.open == 0, what="the end of the connection")
+
+
+async def test_a_name_that_is_not_found_in_time_is_not_waited_for() -> None:
+    class Silent(ThreadedResolver):
+        async def resolve(
+            self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+        ) -> list[ResolveResult]:
+            await asyncio.Event().wait()
+            return []
+
+    async with open_sender(EGRESS, timeout=0.2, connect_timeout=5, resolver=Silent()) as sender:
+        answer = await sender.post("https://a.example/", b"{}", {})
+    assert (answer.result, answer.error) == (Result.TRANSIENT, "no answer within 0.2 s")
+
+
+async def test_only_https_is_called_unless_more_is_allowed() -> None:
+    async with (
+        RawServer(answering(TAKEN)) as server,
+        open_sender(Egress(), timeout=20, connect_timeout=5, resolver=None) as sender,
+    ):
+        for scheme in ("http", "HTTP", "ftp", ""):
+            answer = await sender.post(f"{scheme}://127.0.0.1:{server.port}/", b"{}", {})
+            assert answer.error == "only https endpoints are called"
+            assert answer.result is Result.PERMANENT
+        assert server.connections == 0
 
 
 async def test_what_cannot_be_sent_is_not_called(sender: Sender) -> None:

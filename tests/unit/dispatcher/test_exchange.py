@@ -134,6 +134,14 @@ async def test_an_answer_that_does_not_come_in_time(connection: Connection, line
     assert line.closing
 
 
+async def test_what_is_no_answer_ends_the_call(connection: Connection, line: Line) -> None:
+    call = await begun(connection, line)
+    connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n")
+    why = "the endpoint's answer is not valid HTTP: Invalid character in Content-Length"
+    assert await call == Reply(failure=why)
+    assert not connection.is_reusable
+
+
 async def test_of_one_that_begins_in_time_the_status_is_known(
     connection: Connection, line: Line
 ) -> None:

@@ -21,6 +21,8 @@ class Line(asyncio.Transport):
     def __init__(self, connection: Connection) -> None:
         super().__init__()
         self.closing = False
+        self.aborted = False
+        self.ends = True
         self._connection = connection
 
     def is_closing(self) -> bool:
@@ -30,9 +32,12 @@ class Line(asyncio.Transport):
         return 0
 
     def close(self) -> None:
-        if not self.closing:
+        if not self.closing and self.ends:
             self.closing = True
             asyncio.get_running_loop().call_soon(self._connection.connection_lost, None)
+
+    def abort(self) -> None:
+        self.aborted = True
 
 
 class Opener:
@@ -41,6 +46,7 @@ class Opener:
     def __init__(self) -> None:
         self.opened: list[Connection] = []
         self.failure: Exception | None = None
+        self.ends_at_once = False
         self.go_on = asyncio.Event()
         self.go_on.set()
 
@@ -52,6 +58,9 @@ class Opener:
         connection.connection_made(Line(connection))
         connection.is_reusable = True  # as after a call that ended in order
         self.opened.append(connection)
+        if self.ends_at_once:
+            connection._transport.close()
+            await connection.gone
         return connection
 
 
@@ -213,6 +222,36 @@ async def test_what_is_unused_for_long_is_closed(opener: Opener) -> None:
     await eventually(lambda: line(second).closing, what="its end")
     for _ in range(2):
         await pool.another(ONE)
+
+
+async def test_each_is_kept_for_its_own_time(opener: Opener) -> None:
+    pool, loop = Pool(opener, limit=2, kept_seconds=0.2), asyncio.get_running_loop()
+    first, second = await pool.another(ONE), await pool.another(OTHER)
+    pool.release(first)
+    later = loop.time() + 0.01
+    await eventually(lambda: loop.time() > later, what="a later moment")
+    pool.release(second)
+    await eventually(lambda: line(first).closing, what="the end of the first")
+    await eventually(lambda: line(second).closing, what="the end of the second")
+
+
+async def test_one_that_ends_as_it_is_opened_is_not_held(pool: Pool, opener: Opener) -> None:
+    opener.ends_at_once = True
+    for _ in range(5):
+        connection = await pool.another(ONE)
+        assert connection.gone.done()
+        pool.release(connection)
+    assert pool._all == set()
+
+
+async def test_who_does_not_let_go_is_not_waited_for_at_the_end(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("conduit_dispatcher.pool._GOODBYE", 0.01)
+    connection = await pool.another(ONE)
+    line(connection).ends = False
+    await pool.close()
+    assert line(connection).aborted
 
 
 async def test_all_are_closed_at_the_end(pool: Pool) -> None:
