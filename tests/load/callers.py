@@ -26,7 +26,7 @@ HEADERS = {
 }
 
 
-async def _by_aiohttp(url: str, body: bytes, calls: Iterator[int], connections: int) -> None:
+async def by_aiohttp(url: str, body: bytes, calls: Iterator[int], connections: int) -> None:
     async def post(session: aiohttp.ClientSession) -> None:
         for _ in calls:
             async with session.post(url, data=body, headers=HEADERS) as response:
@@ -38,7 +38,7 @@ async def _by_aiohttp(url: str, body: bytes, calls: Iterator[int], connections: 
         await asyncio.gather(*(post(session) for _ in range(connections)))
 
 
-async def _by_octets(url: str, body: bytes, calls: Iterator[int], connections: int) -> None:
+async def by_octets(url: str, body: bytes, calls: Iterator[int], connections: int) -> None:
     target = urlsplit(url)
     fields = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
     head = f"POST {target.path} HTTP/1.1\r\nHost: {target.netloc}\r\n{fields}"
@@ -64,7 +64,7 @@ async def _by_octets(url: str, body: bytes, calls: Iterator[int], connections: i
 
 def main(kind: str, url: str, calls: int, connections: int, size: int) -> None:
     """Call, and print what it took."""
-    caller = {"aiohttp": _by_aiohttp, "octets": _by_octets}[kind]
+    caller = {"aiohttp": by_aiohttp, "octets": by_octets}[kind]
     started = time.monotonic(), time.process_time()
     uvloop.run(caller(url, b"x" * size, iter(range(calls)), connections))
     took = [time.monotonic() - started[0], time.process_time() - started[1]]

@@ -43,6 +43,7 @@ OWNERS: Mapping[str, str | None] = {
         ("passlib", "jwt", "pyotp", "cryptography", "argon2", "bcrypt"), "conduit.security"
     ),
     **dict.fromkeys(("dkim", "nacl", "spftrace", "publicsuffixlist"), "conduit.mail"),
+    "httptools": "conduit_dispatcher",
     "aiosmtpd": None,
     "supervisor": "conduit_local",
     "secantusdb": None,

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Mapping
 
-import aiohttp.connector
 import pytest
 import uvloop
 
@@ -25,4 +24,3 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 def trust(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let its certificates be believed, as SSL_CERT_FILE does when a process starts."""
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
-    monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", authority.client())

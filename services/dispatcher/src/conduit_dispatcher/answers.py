@@ -1,32 +1,20 @@
 """What became of a webhook call: told apart once, here, and put into words for its owner."""
 
 import re
-import ssl
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-import aiohttp
-
 from conduit.events import DeliveryAnswered, DeliveryOutcome
 from conduit.model.delivery import Result
-from conduit_dispatcher.connections import TooManyInterim
+from conduit_dispatcher.http1 import Reply
 from conduit_dispatcher.overrides import CODE, NOTHING_SAID, SmtpReply, smtp_reply
 
 _TRANSIENT = frozenset({408, 425, 429})
 _GONE = 410
 _LONGEST_TEXT = 500
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-
-
-class EgressDenied(OSError):
-    """The endpoint's address is on a network that may not be called."""
-
-
-class ProxyFailed(OSError):
-    """The egress proxy made no connection to the endpoint; the text is for the webhook's owner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,30 +63,39 @@ _OUTCOMES = {
 }
 
 
-def answer(response: aiohttp.ClientResponse, head: bytes, started: float) -> Answer:
-    """Return what the endpoint said. `head` is the beginning of its answer's body."""
-    result = _result_of(response.status)
+def answer_of(reply: Reply, started: float) -> Answer:
+    """Return what became of a call that got this reply, or a part of it, or none."""
+    if reply.status is None:
+        return no_answer(reply.failure or "", started)
+    said = _answer(reply, reply.status, started)
+    if reply.failure is None:
+        return said
+    return _broken_answer(said, reply.failure)
+
+
+def _answer(reply: Reply, status: int, started: float) -> Answer:
+    result = _result_of(status)
     return Answer(
         result=result,
-        http_status=response.status,
-        error=None if result is Result.DELIVERED else _refusal(response),
+        http_status=status,
+        error=None if result is Result.DELIVERED else _refusal(reply, status),
         duration_ms=_since(started),
-        response=head.decode(errors="replace").replace("\0", "\ufffd") or None,
-        retry_after=_retry_after(response.headers.get("Retry-After")),
-        smtp=smtp_reply(response.headers),
+        response=reply.body.decode(errors="replace").replace("\0", "\ufffd") or None,
+        retry_after=_retry_after(reply.fields.get("Retry-After")),
+        smtp=smtp_reply(reply.fields),
     )
 
 
-def broken_answer(response: aiohttp.ClientResponse, why: str, started: float) -> Answer:
+def _broken_answer(said: Answer, why: str) -> Answer:
     """Return what the endpoint said, whose answer did not come whole.
 
     Where it began to say that it took the mail, it may have failed in the middle: it is asked
     again, under the same id. Any other status stands.
     """
-    said = answer(response, b"", started)
+    said = replace(said, response=None)
     if said.result is not Result.DELIVERED:
         return said
-    error = f"the endpoint answered {response.status}, but its answer did not end: {why}"
+    error = f"the endpoint answered {said.http_status}, but its answer did not end: {why}"
     return replace(said, result=Result.TRANSIENT, error=error, smtp=NOTHING_SAID)
 
 
@@ -122,10 +119,10 @@ def _result_of(status: int) -> Result:
     return Result.TRANSIENT if status in _TRANSIENT or status >= 500 else Result.PERMANENT
 
 
-def _refusal(response: aiohttp.ClientResponse) -> str:
-    text = f"the endpoint answered {response.status} {_shown(response.reason)}".rstrip()
-    if 300 <= response.status < 400:
-        location = _shown(response.headers.get("Location")) or "nowhere"
+def _refusal(reply: Reply, status: int) -> str:
+    text = f"the endpoint answered {status} {_shown(reply.reason)}".rstrip()
+    if 300 <= status < 400:
+        location = _shown(reply.fields.get("Location")) or "nowhere"
         text += f", a redirect to {location}, which is not followed"
     return text
 
@@ -133,50 +130,10 @@ def _refusal(response: aiohttp.ClientResponse) -> str:
 def _shown(text: str | None) -> str:
     """Return the head of an endpoint's text as one line that can be kept.
 
-    aiohttp keeps octets that are no UTF-8 as lone surrogates, which the store refuses.
+    Octets that are no UTF-8 are lone surrogates in it, which the store refuses.
     """
     head = (text or "")[:_LONGEST_TEXT].encode(errors="surrogateescape")
     return _UNPRINTABLE.sub("\ufffd", head.decode(errors="replace"))
-
-
-def explained(error: Exception) -> str:
-    """Say why no answer came."""
-    for cause in _causes(error):
-        match cause:
-            case EgressDenied() | ProxyFailed():
-                return str(cause)
-            case ssl.SSLError() if not isinstance(cause, aiohttp.ClientError):
-                return f"TLS failed: {cause.reason or cause}"
-    return _explained(error)
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__
-
-
-def _explained(error: Exception) -> str:
-    match error:
-        case aiohttp.ClientConnectorDNSError():
-            text = f"the name {error.host} cannot be resolved"
-        case aiohttp.ClientConnectorError():
-            why = error.strerror or str(error.os_error) or "the connection was closed"
-            text = f"cannot connect to {error.host}:{error.port}: {why}"
-        case aiohttp.ServerTimeoutError():
-            text = "connecting took too long"
-        case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError():
-            text = "the endpoint closed the connection without an answer"
-        case aiohttp.ClientPayloadError():
-            text = "the endpoint's answer broke off"
-        case TooManyInterim():
-            text = "the endpoint sent too many interim answers (1xx)"
-        case aiohttp.ClientResponseError():
-            # What aiohttp says, without what it cites of the answer.
-            text = f"the endpoint's answer is not valid HTTP: {re.split('[:(]', error.message)[0]}"
-        case _:
-            text = f"the endpoint's answer is not valid HTTP ({type(error).__name__})"
-    return text
 
 
 def _since(started: float) -> int:

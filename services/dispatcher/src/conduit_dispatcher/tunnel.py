@@ -13,21 +13,25 @@ import asyncio
 import re
 import socket
 import ssl
-from collections.abc import Callable
-from operator import itemgetter
-from typing import Any, cast
-
-import aiohttp
-from aiohttp.client_proto import ResponseHandler
+from operator import attrgetter
+from typing import cast
 
 from conduit import __version__
 from conduit.webhook.egress import Egress
-from conduit_dispatcher.answers import EgressDenied, ProxyFailed
-from conduit_dispatcher.connections import Connector, limit_receipt
+from conduit_dispatcher.connections import (
+    FAREWELL,
+    NewConnection,
+    first_to_connect,
+    limit_receipt,
+    server_name,
+    tls_context,
+    unconnected,
+)
+from conduit_dispatcher.exchange import Connection
+from conduit_dispatcher.failures import EgressDenied, ProxyFailed, ProxyRefused
+from conduit_dispatcher.hosts import Address, Hosts
 from conduit_dispatcher.proxy import Proxy
-
-AddressInfo = tuple[int, int, int, str, tuple[str | int, ...]]
-"""An address as `socket.getaddrinfo` gives it: family, type, protocol, name, host and port."""
+from conduit_dispatcher.target import Endpoint
 
 _LONGEST = 16 * 1024
 """Octets that a proxy may take to answer a CONNECT."""
@@ -38,60 +42,42 @@ _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})[ \r]")
 _INVALID = "the egress proxy's answer is not valid HTTP"
 
 
-class TunnelConnector(Connector):
-    """Keeps and opens connections as its base does, each one through the proxy.
+class TunnelOpener:
+    """Opens connections through the proxy, whose own address is the operator's business.
 
-    The proxy's own address is the operator's business and not judged.
+    `patience` is in seconds for each of an endpoint's addresses, TLS included.
     """
 
-    def __init__(self, proxy: Proxy, egress: Egress, **settings: Any) -> None:  # noqa: ANN401
-        """`settings` are those of the base."""
-        super().__init__(**settings)
+    def __init__(self, proxy: Proxy, egress: Egress, hosts: Hosts, patience: float) -> None:
         self._proxy = proxy
         self._egress = egress
+        self._hosts = hosts
+        self._patience = patience
+        self._tls = tls_context()
         self._proxy_tls = ssl.create_default_context() if proxy.tls else None
 
-    async def _wrap_create_connection(  # where the base opens a connection, and only there
-        self,
-        *factory: Callable[[], ResponseHandler],
-        addr_infos: list[Any],
-        req: aiohttp.ClientRequest,
-        timeout: aiohttp.ClientTimeout,
-        client_error: type[Exception] = aiohttp.ClientConnectorError,
-        **tls: Any,  # noqa: ANN401 (the base's)
-    ) -> tuple[asyncio.Transport, ResponseHandler]:
-        """Open a tunnel to the first of the addresses that can be had, and speak TLS in it."""
-        protocol = factory[0]()
-        tunnel = None
-        try:
-            async with asyncio.timeout(timeout.sock_connect):
-                tunnel = await self._tunnel(addr_infos)
-                return await _inside(tunnel, protocol, tls["ssl"], tls["server_hostname"])
-        except TimeoutError as error:
-            if tunnel is not None:
-                raise
-            waited = f"{timeout.sock_connect:g} s"
-            raise ProxyFailed(f"the egress proxy made no connection within {waited}") from error
-        except ssl.SSLError as error:
-            raise aiohttp.ClientConnectorSSLError(req.connection_key, error) from error
-        except ConnectionError as error:
-            raise client_error(req.connection_key, error) from error
-        finally:
-            if tunnel is not None and protocol.transport is None:
-                tunnel.abort()
-
-    async def _tunnel(self, addr_infos: list[AddressInfo]) -> asyncio.Transport:
-        """Return a tunnel to one of these addresses.
+    async def open(self, endpoint: Endpoint, new: NewConnection) -> Connection:
+        """Return a new connection in a tunnel to the first address that can be had.
 
         Those of IPv4 come first: fewer proxies can reach the others, and who cannot may be slow.
         """
-        failure: OSError = ProxyFailed("the endpoint has no address")
-        for *_, address in sorted(addr_infos, key=itemgetter(0)):
-            try:
-                return await self._tunnel_to(str(address[0]), int(address[1]))
-            except (EgressDenied, _Refused) as error:
-                failure = error
-        raise failure
+        addresses = await self._hosts.addresses(endpoint.host)
+        ordered = sorted(addresses, key=attrgetter("family"))
+        return await first_to_connect(ordered, lambda to: self._connect(endpoint, to, new))
+
+    async def _connect(self, endpoint: Endpoint, to: Address, new: NewConnection) -> Connection:
+        until = asyncio.get_running_loop().time() + self._patience
+        try:
+            async with asyncio.timeout_at(until):
+                tunnel = await self._tunnel_to(to.host, endpoint.port)
+        except TimeoutError as error:
+            waited = f"{self._patience:g} s"
+            raise ProxyFailed(f"the egress proxy made no connection within {waited}") from error
+        try:
+            async with asyncio.timeout_at(until):
+                return await self._inside(tunnel, endpoint, new())
+        except OSError as error:
+            raise unconnected(endpoint, error) from error
 
     async def _tunnel_to(self, host: str, port: int) -> asyncio.Transport:
         if not self._egress.allows_host(host) or not _HOST.fullmatch(host):
@@ -99,7 +85,7 @@ class TunnelConnector(Connector):
         transport, question = await self._connected()
         limit_receipt(transport.get_extra_info("socket"))
         try:
-            transport.write(self._connect(f"[{host}]:{port}" if ":" in host else f"{host}:{port}"))
+            transport.write(self._question(f"[{host}]:{port}" if ":" in host else f"{host}:{port}"))
             _check(await question.status)
         except BaseException:
             transport.abort()
@@ -120,7 +106,35 @@ class TunnelConnector(Connector):
         except OSError as error:
             raise ProxyFailed("the egress proxy cannot be reached") from error
 
-    def _connect(self, authority: str) -> bytes:
+    async def _inside(
+        self, tunnel: asyncio.Transport, endpoint: Endpoint, connection: Connection
+    ) -> Connection:
+        """Hand the tunnel over to the connection, or close it."""
+        try:
+            transport = await self._transport(tunnel, endpoint, connection)
+            if transport is None or transport.is_closing():
+                raise ConnectionResetError  # noqa: TRY301 (which is said as those of the system)
+        except BaseException:
+            tunnel.abort()
+            raise
+        connection.connection_made(transport)
+        return connection
+
+    async def _transport(
+        self, tunnel: asyncio.Transport, endpoint: Endpoint, connection: Connection
+    ) -> asyncio.Transport | None:
+        if not endpoint.tls:
+            tunnel.set_protocol(connection)
+            return tunnel
+        return await asyncio.get_running_loop().start_tls(
+            tunnel,
+            connection,
+            self._tls,
+            server_hostname=server_name(endpoint),
+            ssl_shutdown_timeout=FAREWELL,
+        )
+
+    def _question(self, authority: str) -> bytes:
         lines = [
             f"CONNECT {authority} HTTP/1.1",
             f"Host: {authority}",
@@ -129,10 +143,6 @@ class TunnelConnector(Connector):
         if self._proxy.authorization is not None:
             lines.append(f"Proxy-Authorization: {self._proxy.authorization}")
         return "\r\n".join([*lines, "", ""]).encode()
-
-
-class _Refused(ProxyFailed):
-    """The proxy made no connection to this address; another one may do."""
 
 
 class _Question(asyncio.Protocol):
@@ -187,25 +197,6 @@ def _check(status: int) -> None:
     if status in {401, 407}:  # tinyproxy means the latter by the former
         raise ProxyFailed(f"the egress proxy does not accept Conduit's credentials ({status})")
     if status == 403:
-        raise _Refused("the egress proxy does not allow this call (403)")
+        raise ProxyRefused("the egress proxy does not allow this call (403)")
     if status >= 300:
-        raise _Refused(f"the egress proxy could not connect to the endpoint ({status})")
-
-
-async def _inside(
-    tunnel: asyncio.Transport,
-    protocol: ResponseHandler,
-    tls: ssl.SSLContext | None,
-    name: str | None,
-) -> tuple[asyncio.Transport, ResponseHandler]:
-    """Hand the tunnel over to the protocol of the call."""
-    transport: asyncio.Transport | None = tunnel
-    if tls is None:
-        tunnel.set_protocol(protocol)
-    else:
-        loop = asyncio.get_running_loop()
-        transport = await loop.start_tls(tunnel, protocol, tls, server_hostname=name)
-    if transport is None or transport.is_closing():
-        raise aiohttp.ServerDisconnectedError
-    protocol.connection_made(transport)
-    return transport, protocol
+        raise ProxyRefused(f"the egress proxy could not connect to the endpoint ({status})")
