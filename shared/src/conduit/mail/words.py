@@ -10,6 +10,9 @@ from operator import itemgetter
 from conduit.mail.charset import decode, guess
 from conduit.mail.notes import Notes
 
+Value = bytes | str
+"""A field's value: octets, still folded, or a line of printable ASCII that has been unfolded."""
+
 # Laxer than RFC 2047: spaces within a word and words that touch other text occur in real mails.
 _WORD = re.compile(rb"=\?([^?\s*]{1,60})(?:\*[^?\s]{0,20})?\?([bBqQ])\?([^?]*+)\?=")
 _CONTROLS = re.compile(r"[\x01-\x1f\x7f]")
@@ -22,8 +25,17 @@ def unfold(value: bytes) -> bytes:
     return b" ".join([line.strip() for line in value.split(b"\n")]).strip()
 
 
-def text_of(value: bytes, notes: Notes) -> str:
+def line_of(value: Value, notes: Notes) -> str:
+    """Return a field's value in one line, its encoded words as they are."""
+    return value if isinstance(value, str) else guess(unfold(value), notes)
+
+
+def text_of(value: Value, notes: Notes) -> str:
     """Return a field's value as text in one line."""
+    if isinstance(value, str):
+        if "=?" not in value:
+            return value
+        value = value.encode()
     value = unfold(value)
     if b"=?" in value:
         text = decode_words(value, notes)
