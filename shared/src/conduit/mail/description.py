@@ -42,10 +42,8 @@ def describe(head: Head, default: str, notes: Notes) -> Description:
     """Read the fields of a part's header; `default` is the type of a part that names none."""
     if head.problem:
         notes.add(head.problem)
-    content_type = head.first("content-type") or ""
-    encoding = head.first("content-transfer-encoding") or ""
-    disposition = head.first("content-disposition") or ""
-    content_id = head.first("content-id") or ""
+    content_type, encoding = head.first("content-type"), head.first("content-transfer-encoding")
+    disposition, content_id = head.first("content-disposition"), head.first("content-id")
     if disposition or content_id or not (_is_common(content_type) and _is_common(encoding)):
         return _described(content_type, encoding, disposition, content_id, default, notes)
     description, told = _remembered(content_type, encoding, default)

@@ -14,9 +14,10 @@ from conduit.mail.words import Value
 
 MAX_PLAIN = 16_384  # octets; no value in them is too long for whatever reads it
 
-_PLAIN = bytes([*range(0x20, 0x7F), *b"\t\r\n"])
-# A field as in `fields`, or all that is left where none stands.
-_FIELD = re.compile(r"([!-9;-~]++) *+:([^\n]*+(?:\n [^\n]*+)*+)\n|(?s:.++)")
+# A field in printable ASCII, its folds marked by a blank each, or all that is left where none is.
+_FIELD = re.compile(
+    r"([!-9;-~]++) *+:([ -~]*+(?:\r\n[ \t][ -~]*+)*+)\r\n|(?s:.++)",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +33,10 @@ class Head:
     body: int
     problem: str | None = None
 
-    def first(self, name: str) -> Value | None:
-        """The value of the first field of this name."""
+    def first(self, name: str) -> Value:
+        """The value of the first field of this name, empty when there is none."""
         values = self.values.get(name)
-        return None if values is None else values[0]
+        return "" if values is None else values[0]
 
 
 def read_head(raw: bytes, start: int, end: int, *, kept: bool = False) -> Head:
@@ -59,13 +60,9 @@ def any_head(raw: bytes, start: int, end: int, *, kept: bool) -> Head:
 def plain_head(raw: bytes, start: int, end: int) -> Head | None:
     """Read a header section of nothing but fields in printable ASCII, None when it is none."""
     last = raw.find(b"\r\n\r\n", start, min(end, start + MAX_PLAIN))
-    section = raw[start : last + 2]
-    if last < 0 or section.startswith(b"From ") or section.translate(None, _PLAIN):
+    if last < 0 or raw.startswith(b"From ", start):
         return None
-    text = section.decode("ascii").replace("\r\n", "\n").replace("\n\t", "\n ")
-    if "\r" in text or "\t" in text:
-        return None
-    fields = _FIELD.findall(text)
+    fields = _FIELD.findall(raw[start : last + 2].decode("latin-1"))
     if len(fields) > MAX_FIELDS or not fields[-1][0]:
         return None
     names: dict[str, str] = {}
@@ -81,5 +78,8 @@ def plain_head(raw: bytes, start: int, end: int) -> Head | None:
 
 
 def _unfolded(value: str) -> str:
-    """As `words.unfold`."""
-    return " ".join([line.strip() for line in value.split("\n")]).strip()
+    """As `words.unfold`; nearly all fold with one blank, and leave none before the fold."""
+    value = value.replace("\r\n\t", "\r\n ")
+    if "\r\n  " not in value and " \r\n" not in value:
+        return value.replace("\r\n ", " ").strip()
+    return " ".join([line.strip() for line in value.split("\r\n")]).strip()

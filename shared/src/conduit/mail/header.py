@@ -69,18 +69,21 @@ class Header:
 
     def mailboxes(self, name: str) -> tuple[Mailbox, ...]:
         """The mailboxes of all fields of this name."""
+        values = self._values.get(name, ())
+        if len(values) == 1:
+            return read_mailboxes(values[0], self._notes)
         found: list[Mailbox] = []
-        for value in self._values.get(name, ()):
+        for value in values:
             found += read_mailboxes(value, self._notes)
         return tuple(found[:MAX_MAILBOXES])
 
     def others(self) -> dict[str, tuple[str, ...]]:
         """The values of all fields that a payload has no other place for."""
-        return {
-            self._names[key]: tuple([text_of(value, self._notes) for value in values])
-            for key, values in self._values.items()
-            if key not in _ELSEWHERE
-        }
+        others: dict[str, tuple[str, ...]] = {}
+        for key, values in self._values.items():
+            if key not in _ELSEWHERE:
+                others[self._names[key]] = tuple([text_of(value, self._notes) for value in values])
+        return others
 
     def _first(self, name: str) -> Value | None:
         """The value of a field that may occur once (RFC 5322 §3.6)."""

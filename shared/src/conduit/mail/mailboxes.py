@@ -51,10 +51,13 @@ def read_mailboxes(value: Value, notes: Notes) -> tuple[Mailbox, ...]:
 
 def _plain_mailbox(text: str, notes: Notes) -> Mailbox | None:
     """Read one mailbox without specialities, which is what most fields hold."""
+    if not text.endswith(">"):
+        return Mailbox("", text) if _BARE.fullmatch(text) else None
     match = _PLAIN.fullmatch(text)
-    if match is not None:
-        return Mailbox(_decoded((match[1] or match[2] or "").strip(), notes), match[3])
-    return Mailbox("", text) if _BARE.fullmatch(text) else None
+    if match is None:
+        return None
+    quoted, bare, address = match.groups()
+    return Mailbox(_decoded((quoted or bare or "").strip(), notes), address)
 
 
 def _decoded(name: str, notes: Notes) -> str:
