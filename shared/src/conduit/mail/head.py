@@ -1,22 +1,22 @@
 """A header section's fields by their names, their values as text where they are text already.
 
-Most sections are printable ASCII in lines that end with CRLF. Such a one is decoded as a whole and
-split by one expression, which takes a third of the time that its fields take one by one. The
-values say the same then as in octets: `conduit.mail.words` reads both.
+Most sections are printable ASCII. Such a one is decoded as a whole and split by one expression,
+which takes a third of the time that its fields take one by one. The values say the same then as in
+octets: `conduit.mail.words` reads both.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from conduit.mail.fields import MAX_FIELDS, read_section
+from conduit.mail.fields import MAX_FIELDS, blank_line, read_section
 from conduit.mail.words import Value
 
 MAX_PLAIN = 16_384  # octets; no value in them is too long for whatever reads it
 
 # A field in printable ASCII, its folds marked by a blank each, or all that is left where none is.
 _FIELD = re.compile(
-    r"([!-9;-~]++) *+:([ -~]*+(?:\r\n[ \t][ -~]*+)*+)\r\n|(?s:.++)",
+    r"([!-9;-~]++) *+:([ -~]*+(?:\r?\n[ \t][ -~]*+)*+)\r?\n|(?s:.++)",
 )
 
 
@@ -45,25 +45,36 @@ def read_head(raw: bytes, start: int, end: int, *, kept: bool = False) -> Head:
 
 
 def any_head(raw: bytes, start: int, end: int, *, kept: bool) -> Head:
-    """Read a header section, whatever it is like."""
+    """Read a header section, whatever it is like.
+
+    Of a part's section, which is not `kept`, only fields on its body are taken: some have thousands
+    of others that nobody asks for.
+    """
     section = read_section(raw, start, end, kept=kept)
     names: dict[str, str] = {}
     values: dict[str, list[Value]] = {}
     for octets, value in section.fields:
-        name = octets.decode("ascii")
-        key = name.lower()
-        names.setdefault(key, name)
-        values.setdefault(key, []).append(value)
+        if not kept and octets[:8].lower() != b"content-":
+            continue
+        key = octets.lower().decode("ascii")
+        if key in names:
+            values[key].append(value)
+        else:
+            names[key], values[key] = octets.decode("ascii"), [value]
     return Head(names, values, section.body, section.problem)
 
 
 def plain_head(raw: bytes, start: int, end: int) -> Head | None:
-    """Read a header section of nothing but fields in printable ASCII, None when it is none."""
-    last = raw.find(b"\r\n\r\n", start, min(end, start + MAX_PLAIN))
-    if last < 0 or raw.startswith(b"From ", start):
+    """Read a header section of nothing but fields in printable ASCII, None when it is none.
+
+    One without fields counts as such, as many parts have it; one without an end does not.
+    """
+    last, body = blank_line(raw, start, min(end, start + MAX_PLAIN))
+    section = raw[start:last]
+    if last == body or not section.isascii() or section.startswith(b"From "):
         return None
-    fields = _FIELD.findall(raw[start : last + 2].decode("latin-1"))
-    if len(fields) > MAX_FIELDS or not fields[-1][0]:
+    fields = _FIELD.findall(section.decode("ascii"))
+    if len(fields) > MAX_FIELDS or (fields and not fields[-1][0]):
         return None
     names: dict[str, str] = {}
     values: dict[str, list[Value]] = {}
@@ -74,12 +85,12 @@ def plain_head(raw: bytes, start: int, end: int) -> Head | None:
             values[key].append(value)
         else:
             names[key], values[key] = name, [value]
-    return Head(names, values, last + 4)
+    return Head(names, values, body)
 
 
 def _unfolded(value: str) -> str:
     """As `words.unfold`; nearly all fold with one blank, and leave none before the fold."""
-    value = value.replace("\r\n\t", "\r\n ")
-    if "\r\n  " not in value and " \r\n" not in value:
-        return value.replace("\r\n ", " ").strip()
-    return " ".join([line.strip() for line in value.split("\r\n")]).strip()
+    value = value.replace("\r\n", "\n").replace("\n\t", "\n ")
+    if "\n  " not in value and " \n" not in value:
+        return value.replace("\n ", " ").strip()
+    return " ".join([line.strip() for line in value.split("\n")]).strip()
