@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from conduit.events import MailAccepted
-from conduit.mail.content import MAX_NAME, MAX_PARTS
+from conduit.mail.content import MAX_PARTS
+from conduit.mail.description import MAX_NAME
 from conduit.mail.fields import read_section
 from conduit.mail.notes import MAX_NOTES
 from conduit.mail.parse import ParsedMail, parse

@@ -3,7 +3,8 @@
 import pytest
 
 from conduit.mail.charset import CHARSETS
-from conduit.mail.content import MAX_NAME, MAX_NESTING, MAX_PARTS, MAX_TEXT
+from conduit.mail.content import MAX_NESTING, MAX_PARTS, MAX_TEXT
+from conduit.mail.description import MAX_NAME
 from conduit.mail.fields import MAX_FIELDS, MAX_SECTION, OWN_FIELDS
 from conduit.mail.mailboxes import MAX_MAILBOXES
 from conduit.mail.notes import MAX_NOTES

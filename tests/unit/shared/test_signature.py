@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conduit.webhook.signature import sign, signing_key
+from conduit.webhook.signature import Signer, sign, signing_key
 
 # The published example of Standard Webhooks.
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -25,7 +25,7 @@ def expected(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
 
 
 def test_the_published_example() -> None:
-    headers = sign(BODY, [SECRET], MESSAGE_ID, TIMESTAMP)
+    headers = sign(BODY, [Signer(SECRET)], MESSAGE_ID, TIMESTAMP)
     assert headers["webhook-id"] == MESSAGE_ID
     assert headers["webhook-timestamp"] == "1614265330"
     key = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
@@ -34,13 +34,20 @@ def test_the_published_example() -> None:
 
 
 def test_the_plain_signature_is_of_the_body_alone() -> None:
-    headers = sign(BODY, ["own secret"], MESSAGE_ID, TIMESTAMP)
+    headers = sign(BODY, [Signer("own secret")], MESSAGE_ID, TIMESTAMP)
     digest = hmac.new(b"own secret", BODY, hashlib.sha256).hexdigest()
     assert headers["X-Conduit-Signature"] == f"sha256={digest}"
 
 
+def test_a_signer_signs_any_number_of_bodies() -> None:
+    signer = Signer(SECRET)
+    once = sign(BODY, [signer], MESSAGE_ID, TIMESTAMP)
+    assert sign(b"another", [signer], "msg_2", TIMESTAMP + 1) != once
+    assert sign(BODY, [signer], MESSAGE_ID, TIMESTAMP) == once
+
+
 def test_two_secrets_give_two_signatures_the_newest_first() -> None:
-    new, old = "whsec_bmV3", "whsec_b2xk"
+    new, old = Signer("whsec_bmV3"), Signer("whsec_b2xk")
     headers = sign(BODY, [new, old], MESSAGE_ID, TIMESTAMP)
     assert headers["webhook-signature"].split(" ") == [
         expected(b"new", MESSAGE_ID, TIMESTAMP, BODY),
@@ -70,6 +77,6 @@ def test_the_key_of_a_secret(secret: str, key: bytes) -> None:
 
 @given(st.binary(max_size=200), st.text(min_size=1, max_size=50).filter(str.isprintable))
 def test_whatever_the_body_and_the_secret(body: bytes, secret: str) -> None:
-    headers = sign(body, [secret], "msg_1", 1)
+    headers = sign(body, [Signer(secret)], "msg_1", 1)
     assert headers["webhook-signature"] == expected(signing_key(secret), "msg_1", 1, body)
     assert all(value.isascii() for value in headers.values())

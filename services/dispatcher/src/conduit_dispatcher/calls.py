@@ -16,6 +16,7 @@ from conduit.webhook import payload
 from conduit.webhook.attachments import Links
 from conduit.webhook.shape import shaped
 from conduit.webhook.signature import sign
+from conduit_dispatcher.opened import Opened
 
 _LARGE = 64 * 1024
 """Octets of a mail from which it is parsed in a thread, so that the others' calls go on."""
@@ -44,7 +45,7 @@ class CallBuilder:
     """
 
     def __init__(self, box: SecretBox, *, attachment_limit: int, body_limit: int) -> None:
-        self._box = box
+        self._opened = Opened(box)
         self._attachment_limit = attachment_limit
         self._body_limit = body_limit
         self._shapers = ThreadPoolExecutor(_SHAPERS, thread_name_prefix="template")
@@ -62,12 +63,12 @@ class CallBuilder:
         when the webhook's template makes no JSON of this mail, or too much of it.
         """
         body, now = await self._body(mail, event, webhook, links), utc_now()
-        secrets = [self._box.open(secret, webhook.id) for secret in webhook.signing_secrets(now)]
+        signers = [self._opened.signer(each, webhook.id) for each in webhook.signing_secrets(now)]
         custom = {
-            name: self._box.open(value, webhook.id)
+            name: self._opened.text(value, webhook.id)
             for name, value in webhook.custom_headers.items()
         }
-        signature = sign(body, secrets, event.delivery_id, int(now.timestamp()))
+        signature = sign(body, signers, event.delivery_id, int(now.timestamp()))
         return Call(body, {**custom, "Content-Type": "application/json", **signature})
 
     async def _body(

@@ -7,10 +7,9 @@ What stands here needs not be deliverable: it is shown, while mail goes by the e
 import re
 from collections.abc import Iterator
 
-from conduit.mail.charset import guess
 from conduit.mail.notes import Notes
 from conduit.mail.parsed import Mailbox
-from conduit.mail.words import text_of, unfold
+from conduit.mail.words import Value, line_of, text_of
 
 MAX_FIELD = 65_536  # octets; 1,000 recipients with names are about that
 MAX_MAILBOXES = 1_000
@@ -33,11 +32,11 @@ _COMMENT = re.compile(r"[^()\\]++|\\.?|[()]", re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
-def read_mailboxes(value: bytes, notes: Notes) -> tuple[Mailbox, ...]:
+def read_mailboxes(value: Value, notes: Notes) -> tuple[Mailbox, ...]:
     """Return the mailboxes of a field's value, those of groups among them."""
     if len(value) > MAX_FIELD:
         notes.add(f"an address field of more than {MAX_FIELD} octets was cut")
-    text = guess(unfold(value[:MAX_FIELD]), notes)
+    text = line_of(value[:MAX_FIELD], notes)
     plain = _plain_mailbox(text, notes)
     if plain is not None:
         return (plain,)
@@ -52,14 +51,20 @@ def read_mailboxes(value: bytes, notes: Notes) -> tuple[Mailbox, ...]:
 
 def _plain_mailbox(text: str, notes: Notes) -> Mailbox | None:
     """Read one mailbox without specialities, which is what most fields hold."""
+    if not text.endswith(">"):
+        return Mailbox("", text) if _BARE.fullmatch(text) else None
     match = _PLAIN.fullmatch(text)
-    if match is not None:
-        return Mailbox(_decoded((match[1] or match[2] or "").strip(), notes), match[3])
-    return Mailbox("", text) if _BARE.fullmatch(text) else None
+    if match is None:
+        return None
+    quoted, bare, address = match.groups()
+    return Mailbox(_decoded((quoted or bare or "").strip(), notes), address)
 
 
 def _decoded(name: str, notes: Notes) -> str:
-    return name if name.isalnum() else text_of(name.encode(), notes)
+    """Decode a name that has no blanks around it."""
+    if "=?" not in name and name.isprintable():
+        return name
+    return text_of(name.encode(), notes)
 
 
 class _List:

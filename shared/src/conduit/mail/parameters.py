@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
-from conduit.mail.charset import decode, guess
+from conduit.mail.charset import decode
 from conduit.mail.notes import Notes
-from conduit.mail.words import unfold
+from conduit.mail.words import Value, line_of
 
 MAX_VALUE = 16_384  # octets; a file name of 255 characters takes 2,300 when each is %-encoded
 
@@ -31,14 +31,11 @@ class Parametrised:
         return words[0] if words else ""
 
 
-NOTHING = Parametrised()
-
-
-def read_parametrised(value: bytes, notes: Notes) -> Parametrised:
+def read_parametrised(value: Value, notes: Notes) -> Parametrised:
     """Read a field's value."""
     if len(value) > MAX_VALUE:
         notes.add(f"a content field of more than {MAX_VALUE} octets was cut")
-    text = guess(unfold(value[:MAX_VALUE]), notes)
+    text = line_of(value[:MAX_VALUE], notes)
     head, semicolon, _ = text.partition(";")
     if not semicolon:
         return Parametrised(head.partition("(")[0].strip().lower())

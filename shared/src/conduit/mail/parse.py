@@ -7,7 +7,7 @@ of milliseconds: a caller with an event loop reads them elsewhere.
 """
 
 from conduit.mail.content import Body
-from conduit.mail.fields import read_section
+from conduit.mail.head import read_head
 from conduit.mail.header import Header
 from conduit.mail.notes import Notes
 from conduit.mail.parsed import Attachment, Mailbox, ParsedMail
@@ -18,19 +18,19 @@ __all__ = ["Attachment", "Mailbox", "ParsedMail", "parse"]
 def parse(raw: bytes) -> ParsedMail:
     """Read a mail. It never raises."""
     notes = Notes()
-    section = read_section(raw, 0, len(raw), kept=True)
-    header = Header(section.fields, notes)
+    head = read_head(raw, 0, len(raw), kept=True)
+    header = Header(head, notes)
     body = Body(raw, notes)
-    body.read(section, len(raw))
+    body.read(head, len(raw))
     message_id, subject = header.message_id(), header.subject()
     return ParsedMail(
         message_id=message_id,
         subject=subject,
         date=header.date(),
         from_=header.author(),
-        to=header.mailboxes(b"to"),
-        cc=header.mailboxes(b"cc"),
-        reply_to=header.mailboxes(b"reply-to"),
+        to=header.mailboxes("to"),
+        cc=header.mailboxes("cc"),
+        reply_to=header.mailboxes("reply-to"),
         headers=header.others(),
         text=body.text,
         html=body.html,

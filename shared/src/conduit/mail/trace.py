@@ -4,7 +4,7 @@ from conduit.mail.authentication_results import authentication_results_field, wi
 from conduit.mail.fields import after_mbox_line, begins_header, read_section
 from conduit.mail.notes import Notes
 from conduit.mail.received import protocol_keyword, received_field
-from conduit.mail.words import text_of
+from conduit.mail.words import Value, text_of
 
 __all__ = [
     "authentication_results_field",
@@ -34,7 +34,7 @@ def smtp_message_id(raw: bytes) -> str | None:
     return None
 
 
-def message_id_of(value: bytes) -> str | None:
+def message_id_of(value: Value) -> str | None:
     """Return the value of a Message-ID field as text, or None when it can't be one."""
     text = text_of(value, Notes())
     return text if 0 < len(text) <= MAX_MESSAGE_ID else None

@@ -10,6 +10,9 @@ from operator import itemgetter
 from conduit.mail.charset import decode, guess, without_nul
 from conduit.mail.notes import Notes
 
+Value = bytes | str
+"""A field's value: octets, still folded, or a line of printable ASCII that has been unfolded."""
+
 # Laxer than RFC 2047: spaces within a word and words that touch other text occur in real mails.
 _WORD = re.compile(rb"=\?([^?\s*]{1,60})(?:\*[^?\s]{0,20})?\?([bBqQ])\?([^?]*+)\?=")
 _CONTROLS = re.compile(r"[\x01-\x08\x0a-\x1f\x7f]")
@@ -22,8 +25,17 @@ def unfold(value: bytes) -> bytes:
     return b" ".join([line.strip() for line in value.split(b"\n")]).strip()
 
 
-def text_of(value: bytes, notes: Notes) -> str:
+def line_of(value: Value, notes: Notes) -> str:
+    """Return a field's value in one line, its encoded words as they are."""
+    return value if isinstance(value, str) else guess(unfold(value), notes)
+
+
+def text_of(value: Value, notes: Notes) -> str:
     """Return a field's value as text in one line."""
+    if isinstance(value, str):
+        if "=?" not in value:
+            return value
+        value = value.encode()
     value = unfold(value)
     if b"=?" in value:
         text = decode_words(value, notes)
@@ -32,13 +44,13 @@ def text_of(value: bytes, notes: Notes) -> str:
     return text if text.isprintable() else _in_one_line(text, notes)
 
 
-def subject_of(value: bytes, notes: Notes) -> str:
+def subject_of(value: Value, notes: Notes) -> str:
     """Return a subject's text, which some Japanese programs write without naming its charset.
 
     Fields with a structure are not read so: what they say would be another address than DMARC and
     other programs see there.
     """
-    if b"\x1b" in value and b"=?" not in value:
+    if isinstance(value, bytes) and b"\x1b" in value and b"=?" not in value:
         value = decode(unfold(value), None, notes).encode()
     return text_of(value, notes)
 

@@ -125,7 +125,8 @@ def fields(
 
 
 def _present(fields: _Json) -> _Json:
-    return {name: value for name, value in fields.items() if value not in (None, [], (), {})}
+    """Leave out what is None or an empty list or map; an empty text stays."""
+    return {name: value for name, value in fields.items() if value or isinstance(value, str)}
 
 
 def _made_message_id(event: MailAccepted) -> str:
