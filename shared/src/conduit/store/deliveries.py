@@ -3,9 +3,11 @@
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 
+from pydantic import TypeAdapter
 from pymongo import ReplaceOne, UpdateOne
 from pymongo.errors import BulkWriteError
 
+from conduit.model.authentication import AuthResults
 from conduit.model.delivery import Delivery, DeliveryFilter, DeliveryState
 from conduit.store.connection import (
     Document,
@@ -18,6 +20,9 @@ from conduit.store.mail_filter import COUNTED, match_of
 
 _NEWEST_FIRST = [("received_at", -1), ("_id", -1)]
 _OLDEST_FIRST = [("received_at", 1), ("_id", 1)]
+_FIELDS = ("_id", *Delivery._fields[1:])
+_DELIVERY = TypeAdapter(Delivery)
+_AUTHENTICATION = TypeAdapter(AuthResults)
 
 
 class Deliveries:
@@ -173,8 +178,9 @@ class Deliveries:
             await self._collection.delete_many({"webhook_id": {"$in": list(webhook_ids)}})
 
     def _document(self, delivery: Delivery) -> Document:
-        document = delivery.model_dump()
-        document["_id"] = document.pop("id")
+        document: Document = dict(zip(_FIELDS, delivery, strict=True))
+        if delivery.authentication is not None:
+            document["authentication"] = _AUTHENTICATION.dump_python(delivery.authentication)
         if delivery.held_at is None:
             del document["held_at"]
             document["expires_at"] = delivery.updated_at + self._retention
@@ -191,5 +197,5 @@ def _match(webhook_id: str, wanted: DeliveryFilter) -> Document:
 
 def _delivery(document: Document) -> Delivery:
     """Read a delivery. A newer Conduit may have written fields that this one does not know."""
-    fields = {name: document[name] for name in Delivery.model_fields if name in document}
-    return Delivery(id=document["_id"], **fields)
+    fields = {name: document[name] for name in _FIELDS[1:] if name in document}
+    return _DELIVERY.validate_python({"id": document["_id"], **fields})
