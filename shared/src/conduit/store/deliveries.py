@@ -9,13 +9,8 @@ from pymongo.errors import BulkWriteError
 
 from conduit.model.authentication import AuthResults
 from conduit.model.delivery import Delivery, DeliveryFilter, DeliveryState
-from conduit.store.connection import (
-    Document,
-    Store,
-    duplicates,
-    raise_unless_duplicates,
-    translated,
-)
+from conduit.store.connection import Document, Store, raise_unless_duplicates, translated
+from conduit.store.inserts import insert_new
 from conduit.store.mail_filter import COUNTED, match_of
 
 _NEWEST_FIRST = [("received_at", -1), ("_id", -1)]
@@ -38,21 +33,11 @@ class Deliveries:
         Most are of a first attempt and new, so that one batch of inserts writes them, without the
         look-up that each upsert makes.
         """
-        first = [delivery for delivery in deliveries if delivery.attempts <= 1]
-        known = await self._insert(first) if first else set()
+        first = [self._document(each) for each in deliveries if each.attempts <= 1]
+        known = await insert_new(self._collection, first) if first else set()
         rest = [each for each in deliveries if each.attempts > 1 or each.id in known]
         if rest:
             await self._upsert(rest)
-
-    async def _insert(self, deliveries: Sequence[Delivery]) -> set[str]:
-        """Write those that are new; return the ids of the others."""
-        with translated():
-            try:
-                documents = [self._document(delivery) for delivery in deliveries]
-                await self._collection.insert_many(documents, ordered=False)
-            except BulkWriteError as error:
-                return duplicates(error)
-        return set()
 
     async def _upsert(self, deliveries: Sequence[Delivery]) -> None:
         """Write those that are new or of a later attempt.

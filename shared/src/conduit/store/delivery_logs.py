@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from pydantic import TypeAdapter
-from pymongo.errors import BulkWriteError
 
 from conduit.model.delivery import Attempt, LogEntry, LogFilter, Refusal
-from conduit.store.connection import Document, Store, raise_unless_duplicates, translated
+from conduit.store.connection import Document, Store, translated
+from conduit.store.inserts import insert_new
 from conduit.store.mail_filter import COUNTED, match_of
 
 _NEWEST_FIRST = [("attempted_at", -1), ("_id", -1)]
@@ -33,12 +33,7 @@ class DeliveryLogs:
 
     async def add(self, entries: Sequence[LogEntry]) -> None:
         """Write entries. One that is there already, from before a crash, is left as it is."""
-        documents = [self._document(entry) for entry in entries]
-        with translated():
-            try:
-                await self._collection.insert_many(documents, ordered=False)
-            except BulkWriteError as error:
-                raise_unless_duplicates(error)
+        await insert_new(self._collection, [self._document(entry) for entry in entries])
 
     async def page(
         self, webhook_id: str, page: int, page_size: int, wanted: LogFilter = _ANY
