@@ -18,6 +18,7 @@ log goes to a file.
 
 import argparse
 import asyncio
+import gc
 import statistics
 import tempfile
 import time
@@ -159,6 +160,8 @@ async def _measure(url: str, store_pid: int, calls: int, rounds: int) -> None:
 
 async def _turn(row: Row, store_pid: int, calls: int, *, counts: bool) -> None:
     prepared = row.prepare(calls)
+    gc.collect()
+    gc.freeze()  # as a service does once it is built
     there, here = cpu.of_trees([store_pid]), time.process_time()
     await row.run(prepared)
     here = time.process_time() - here
@@ -179,8 +182,9 @@ def _rows(
 
     async def record(accepted: tuple[MailAccepted, Webhook]) -> None:
         event, webhook = accepted
-        attempt = attempt_of(event, mail, _DELIVERED)
-        delivery = delivery_of(event, webhook, mail, DeliveryState.DELIVERED, None)
+        now = utc_now()
+        attempt = attempt_of(event, mail, _DELIVERED, now)
+        delivery = delivery_of(event, webhook, mail, DeliveryState.DELIVERED, None, now)
         await recorder.record(delivery, attempt, mail_to_keep(event))
         tell(attempt, delivery)
 
