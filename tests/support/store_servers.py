@@ -76,6 +76,12 @@ class StoreServer:
             assert time.monotonic() < deadline, missing
             time.sleep(0.02)
 
+    @property
+    def pid(self) -> int:
+        """The id of its process."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """End it with SIGKILL."""
         assert self._process is not None

@@ -95,7 +95,7 @@ async def test_results_of_a_newer_version_are_read(deliveries: Deliveries, store
 async def test_the_latest_attempt_wins(deliveries: Deliveries) -> None:
     second = delivery(attempts=2, state=DeliveryState.DELIVERED)
     await deliveries.put([second])
-    first = second.model_copy(update={"attempts": 0, "state": DeliveryState.PENDING})
+    first = second._replace(attempts=0, state=DeliveryState.PENDING)
     await deliveries.put([first])
     assert await deliveries.of_webhook("wh_1", second.id) == second
 
@@ -103,7 +103,7 @@ async def test_the_latest_attempt_wins(deliveries: Deliveries) -> None:
 async def test_what_waited_and_what_is_new_are_written_together(deliveries: Deliveries) -> None:
     waited = delivery(attempts=0, state=DeliveryState.PENDING)
     await deliveries.put([waited])
-    tried, new, later = waited.model_copy(update={"attempts": 1}), delivery(), delivery(attempts=3)
+    tried, new, later = waited._replace(attempts=1), delivery(), delivery(attempts=3)
     await deliveries.put([new, tried, later])
     for each in (new, tried, later):
         assert await deliveries.of_webhook("wh_1", each.id) == each
@@ -120,7 +120,7 @@ async def test_records_of_other_versions_are_read(deliveries: Deliveries, store:
         {"_id": written.id}, {"$unset": dict.fromkeys(later_fields, ""), "$set": {"new_field": 1}}
     )
     found = await deliveries.of_webhook("wh_1", written.id)
-    assert found == written.model_copy(update={"helo": "", "remote_ip": "", "tls": None})
+    assert found == written._replace(helo="", remote_ip="", tls=None)
     assert await deliveries.not_replayed("wh_1", FAILED, None, 10) == [found]
 
 
@@ -182,7 +182,7 @@ async def test_what_was_replayed_is_not_again(deliveries: Deliveries) -> None:
     await deliveries.note_replayed([once.id], NOON)
     assert await deliveries.not_replayed("wh_1", FAILED, None, 9) == [other]
     noted = await deliveries.of_webhook("wh_1", once.id)
-    assert noted == once.model_copy(update={"replayed_at": NOON})
+    assert noted == once._replace(replayed_at=NOON)
 
 
 def held(minute: int = 0, **changes: Any) -> Delivery:
@@ -214,7 +214,7 @@ async def test_what_is_held_does_not_expire_before_it_is_let_go(
     document = await collection.find_one({"_id": waiting.id})
     assert document is not None
     assert document["expires_at"] == later + timedelta(days=30)
-    gone = waiting.model_copy(update={"held_at": None, "updated_at": later})
+    gone = waiting._replace(held_at=None, updated_at=later)
     assert await deliveries.of_webhook("wh_1", waiting.id) == gone
     assert await deliveries.held("wh_1", 9) == []
 
@@ -222,10 +222,8 @@ async def test_what_is_held_does_not_expire_before_it_is_let_go(
 async def test_what_went_on_or_is_held_anew_is_not_let_go(deliveries: Deliveries) -> None:
     seen = [held(0), held(1)]
     await deliveries.put(seen)
-    delivered = seen[0].model_copy(
-        update={"attempts": 1, "state": DeliveryState.DELIVERED, "held_at": None}
-    )
-    anew = seen[1].model_copy(update={"held_at": NOON + timedelta(hours=1)})
+    delivered = seen[0]._replace(attempts=1, state=DeliveryState.DELIVERED, held_at=None)
+    anew = seen[1]._replace(held_at=NOON + timedelta(hours=1))
     await deliveries.put([delivered, anew])
     await deliveries.let_go(seen, NOON + timedelta(hours=2))
     assert await deliveries.of_webhook("wh_1", delivered.id) == delivered
@@ -241,7 +239,7 @@ async def test_what_waits_is_postponed_and_what_went_on_is_not(deliveries: Deliv
     assert not await deliveries.postpone(done.id, 1, until)
     assert not await deliveries.postpone("dlv_1", 0, until)
     found = await deliveries.of_webhook("wh_1", waiting.id)
-    assert found == waiting.model_copy(update={"next_attempt_at": until})
+    assert found == waiting._replace(next_attempt_at=until)
 
 
 async def test_deliveries_of_webhooks_are_forgotten(deliveries: Deliveries) -> None:

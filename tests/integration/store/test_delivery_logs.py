@@ -121,7 +121,7 @@ async def test_an_entry_says_when_it_expires(store: Store, logs: DeliveryLogs) -
 
 async def test_attempts_are_found_by_their_results_and_their_time(logs: DeliveryLogs) -> None:
     attempts = [
-        attempt(f"dlv_{minute}", minute=minute).model_copy(update={"result": result})
+        attempt(f"dlv_{minute}", minute=minute)._replace(result=result)
         for minute, result in enumerate(Result)
     ]
     await logs.add(attempts)
@@ -178,7 +178,7 @@ async def test_refusals_stand_among_the_attempts(logs: DeliveryLogs) -> None:
 
 async def test_refusals_are_found_by_what_they_are_and_by_their_mails(logs: DeliveryLogs) -> None:
     refusals = [refusal(minute=1), refusal(minute=3, sender="", smtp_message_id="<1@a>", others=7)]
-    tried = attempt("dlv_1", minute=2).model_copy(update={"result": Result.PERMANENT})
+    tried = attempt("dlv_1", minute=2)._replace(result=Result.PERMANENT)
     await logs.add([*refusals, tried])
 
     async def found(wanted: LogFilter) -> list[LogEntry]:

@@ -1,15 +1,20 @@
-"""Logs: one JSON object a line, whatever was put into it."""
+"""Logs: one JSON object a line, whatever was put into it, and written as whole lines."""
 
+import asyncio
 import json
 import logging
+import select
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from io import BytesIO
+from itertools import chain
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conduit.telemetry.logging import JsonFormatter
+from conduit.telemetry.logging import JsonFormatter, LineHandler
 
 
 def line(message: str = "mail.accepted", **extra: Any) -> dict[str, Any]:
@@ -69,3 +74,110 @@ def test_a_fault_has_its_traceback() -> None:
     written = json.loads(JsonFormatter("api").format(record))
     assert written["traceback"] == "RuntimeError: broken"
     assert "exc_info" not in written
+
+
+class Written(BytesIO):
+    """What is written, by flushes; with a `fault`, none of it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flushed: list[list[str]] = []
+        self.fault: Exception | None = None
+
+    def flush(self) -> None:
+        if self.fault is not None:
+            raise self.fault
+        self.flushed.append(self.getvalue().decode().splitlines())
+        self.seek(0)
+        self.truncate()
+
+
+@pytest.fixture
+def written() -> Written:
+    """What the handler has written."""
+    return Written()
+
+
+@pytest.fixture
+def logger(written: Written) -> Iterator[logging.Logger]:
+    """A logger with this handler alone."""
+    handler, logger = LineHandler(written), logging.getLogger("conduit.test.lines")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logger.addHandler(handler)
+    yield logger
+    logger.removeHandler(handler)
+    handler.close()
+
+
+def test_without_a_loop_each_line_is_written_at_once(
+    logger: logging.Logger, written: Written
+) -> None:
+    logger.info("a")
+    logger.info("b")
+    assert written.flushed == [["a"], ["b"]]
+
+
+async def test_the_lines_of_one_turn_are_written_together_at_its_end(
+    logger: logging.Logger, written: Written
+) -> None:
+    logger.info("a")
+    logger.info("b")
+    assert written.flushed == []
+    await asyncio.sleep(0)
+    assert written.flushed == [["a", "b"]]
+    logger.info("c")
+    await asyncio.sleep(0)
+    assert written.flushed == [["a", "b"], ["c"]]
+
+
+async def test_a_line_of_another_thread_is_written_at_once_after_those_that_wait(
+    logger: logging.Logger, written: Written
+) -> None:
+    logger.info("a")
+    await asyncio.to_thread(logger.info, "b")
+    assert list(chain(*written.flushed)) == ["a", "b"]
+
+
+def test_what_waits_when_a_loop_ends_is_written_by_the_next_one(
+    logger: logging.Logger, written: Written
+) -> None:
+    loop = asyncio.new_event_loop()
+    loop.call_soon(loop.stop)
+    loop.call_soon(logger.info, "a")
+    loop.run_forever()
+    loop.close()
+    assert written.flushed == []
+
+    async def log() -> None:
+        logger.info("b")
+
+    asyncio.run(log())
+    assert written.flushed == [["a", "b"]]
+
+
+async def test_no_more_is_written_at_once_than_a_pipe_keeps_together(
+    logger: logging.Logger, written: Written
+) -> None:
+    lines = ["x" * 1000, "y" * 1000, "z" * 2 * select.PIPE_BUF, "a", "b" * (select.PIPE_BUF - 3)]
+    for line in lines:
+        logger.info(line)
+    await asyncio.sleep(0)
+    assert written.flushed == [lines[:2], [lines[2]], lines[3:]]
+
+
+async def test_what_cannot_be_written_is_told_and_fails_nothing(
+    logger: logging.Logger, written: Written, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written.fault = OSError("no space")
+    logger.info("lost")
+    await asyncio.sleep(0)
+    told = capsys.readouterr().err
+    assert "OSError: no space" in told
+    assert "lost" in told
+    written.fault = None
+    written.seek(0)
+    written.truncate()
+    logger.info("kept")
+    await asyncio.sleep(0)
+    assert written.flushed == [["kept"]]

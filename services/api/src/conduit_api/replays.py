@@ -124,15 +124,13 @@ class Replays:
 
 
 def _replay_of(original: Delivery, now: datetime) -> Delivery:
-    return original.model_copy(
-        update={
-            "id": new_id(Prefix.DELIVERY),
-            "state": DeliveryState.PENDING,
-            "attempts": 0,
-            "next_attempt_at": None,
-            "updated_at": now,
-            "replay_of": original.replay_of or original.id,
-            "replayed_at": None,
-            "held_at": None,
-        }
+    return original._replace(
+        id=new_id(Prefix.DELIVERY),
+        state=DeliveryState.PENDING,
+        attempts=0,
+        next_attempt_at=None,
+        updated_at=now,
+        replay_of=original.replay_of or original.id,
+        replayed_at=None,
+        held_at=None,
     )

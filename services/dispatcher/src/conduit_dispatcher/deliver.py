@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from math import inf
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from prometheus_client import Histogram
 
@@ -32,7 +32,7 @@ from conduit.webhook.attachments import Links
 from conduit.webhook.payload import NO_LINKS
 from conduit.webhook.shape import ShapeError
 from conduit_dispatcher.answers import Answer, not_called, told
-from conduit_dispatcher.calls import Call, CallBuilder
+from conduit_dispatcher.calls import CallBuilder
 from conduit_dispatcher.door import Door, Entry, PutOff, Why
 from conduit_dispatcher.links import LinkMaker
 from conduit_dispatcher.mails import Mails
@@ -43,6 +43,8 @@ from conduit_dispatcher.records import attempt_of, delivery_of, mail_to_keep, te
 from conduit_dispatcher.retry import Finished, GiveUp, NextStep, Retry, RetrySchedule, next_step
 from conduit_dispatcher.sender import Sender
 from conduit_dispatcher.waiting import WaitingRoom
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -105,8 +107,7 @@ class Deliverer:
         webhook = await self.webhook_of(event.webhook_id)
         if webhook is None:
             log.info("delivery.webhook_deleted", extra=_ids(event))
-            gone = DeliveryAnswered(event.delivery_id, DeliveryOutcome.PERMANENT)
-            return Done(_word(incoming, gone))
+            return Done(_word(incoming, event, DeliveryOutcome.PERMANENT))
         if webhook.paused_at is not None:
             return await self._paused(incoming, event, webhook)
         if not webhook.active:
@@ -142,7 +143,8 @@ class Deliverer:
         answer, step = await self.attempt(
             event, webhook, redelivered=incoming.redelivered, entry=entry, instead=instead
         )
-        return _outcome(event, step, _word(incoming, told(event.delivery_id, answer)))
+        word = encode(told(event.delivery_id, answer)) if incoming.waited_for else None
+        return _outcome(event, step, word)
 
     async def _paused(self, incoming: Incoming, event: MailAccepted, webhook: Webhook) -> Outcome:
         """Have a mail wait until its webhook is resumed.
@@ -154,15 +156,15 @@ class Deliverer:
             return await self._attempted(again, event, webhook)
         if not await self.waiting.hold(event, webhook):
             return await self._attempted(incoming, event, webhook, instead=_NOT_KEPT)
-        return Done(_word(incoming, _queued(event)))
+        return Done(_word(incoming, event, DeliveryOutcome.QUEUED))
 
     async def _put_off(
         self, incoming: Incoming, event: MailAccepted, webhook: Webhook, put_off: PutOff
     ) -> Outcome:
         if self.waiting.in_vain(event, put_off):
             return await self._attempted(incoming, event, webhook, instead=_WAITED_IN_VAIN)
-        told = _word(incoming, _queued(event))
-        return await self.waiting.put_off(incoming, event, webhook, put_off, told)
+        word = _word(incoming, event, DeliveryOutcome.QUEUED)
+        return await self.waiting.put_off(incoming, event, webhook, put_off, word)
 
     async def attempt(
         self,
@@ -181,17 +183,22 @@ class Deliverer:
         """
         mail = await self.mails.read(event)
         made = await self._made_before(event) if redelivered else None
-        known = _answer_of(made) if made else instead
-        links = NO_LINKS if known else await self._links(event, webhook, mail, until)
-        answer = known or await self._called(event, webhook, mail, links, until)
+        answer = _answer_of(made) if made else instead
+        links: Links | str = NO_LINKS
+        if answer is None:
+            links = await self._links(event, webhook, mail, until)
+            answer = await self._called(event, webhook, mail, links, until)
+        now = utc_now()
+        if answer.called and event.attempt == 1:
+            AGE.observe((now - event.received_at).total_seconds())
         if entry is not None:
             await self.door.endpoints.note(webhook.id, answer, entry.permit)
             entry.leave()  # not before: the next mail is to know of a failure
         answer = _as_told(answer, webhook)
-        step = self._step(event, answer)
-        attempt = made or attempt_of(event, mail, answer)
+        step = self._step(event, answer, now)
+        attempt = made or attempt_of(event, mail, answer, now)
         # What was made is recorded again too: the crash may have come between two of the writes.
-        delivery = delivery_of(event, webhook, mail, step.state, _next_at(step))
+        delivery = delivery_of(event, webhook, mail, step.state, _next_at(step), now)
         kept = isinstance(links, Links)
         await self.recorder.record(delivery, attempt, None if kept else mail_to_keep(event))
         if made is None:
@@ -211,8 +218,7 @@ class Deliverer:
         if not wanted or mail is None or not mail.attachments:
             return NO_LINKS
         try:
-            async with asyncio.timeout_at(until):
-                return await self.links.links_to(event, utc_now())
+            return await _by(until, self.links.links_to(event, utc_now()))
         except TimeoutError:
             return _TOO_LATE  # there will be no call
 
@@ -229,31 +235,23 @@ class Deliverer:
         if mail is None:
             return _NOT_KEPT
         try:
-            async with asyncio.timeout_at(until):
-                call = await self.calls.build(mail, event, webhook, links)
+            call = await _by(until, self.calls.build(mail, event, webhook, links))
         except ShapeError as error:
             return not_called(f"payload_template: {error}")
         except TimeoutError:
             return not_called(_TOO_LATE, Result.TRANSIENT)
         if (left := _left(until)) <= 0:
             return not_called(_TOO_LATE, Result.TRANSIENT)
-        return await self._posted(event, webhook, call, left)
-
-    async def _posted(
-        self, event: MailAccepted, webhook: Webhook, call: Call, within: float
-    ) -> Answer:
-        answer = await self.sender.post(webhook.target_url, call.body, call.headers, within=within)
+        answer = await self.sender.post(webhook.target_url, call.body, call.headers, within=left)
         CALL_TIME.observe(answer.duration_ms / 1000)
-        if event.attempt == 1:
-            AGE.observe((utc_now() - event.received_at).total_seconds())
         return answer
 
-    def _step(self, event: MailAccepted, answer: Answer) -> NextStep:
+    def _step(self, event: MailAccepted, answer: Answer, now: datetime) -> NextStep:
         return next_step(
             answer.result,
             event.attempt,
             self.schedule,
-            now=utc_now(),
+            now=now,
             chance=random.random(),  # noqa: S311 (spreads retries, hides nothing)
             retry_after=answer.retry_after,
         )
@@ -280,10 +278,6 @@ def _next_at(step: NextStep) -> datetime | None:
     return step.at if isinstance(step, Retry) else None
 
 
-def _queued(event: MailAccepted) -> DeliveryAnswered:
-    return DeliveryAnswered(event.delivery_id, DeliveryOutcome.QUEUED)
-
-
 def _ids(event: MailAccepted) -> dict[str, str]:
     return {
         "delivery_id": event.delivery_id,
@@ -299,9 +293,19 @@ def _answer_of(attempt: Attempt) -> Answer:
 
 def _as_told(answer: Answer, webhook: Webhook) -> Answer:
     """Return an answer by the endpoint's word on what the sender is told, if one waits for it."""
+    if answer.smtp is NOTHING_SAID:
+        return answer
     if webhook.delivery_mode is DeliveryMode.QUEUED:
         return replace(answer, smtp=NOTHING_SAID)
     return answer.as_it_says()
+
+
+async def _by(until: float | None, work: Awaitable[T]) -> T:
+    """Await `work` up to a moment of the loop's time, if there is one."""
+    if until is None:
+        return await work
+    async with asyncio.timeout_at(until):
+        return await work
 
 
 def _left(until: float | None) -> float:
@@ -309,9 +313,11 @@ def _left(until: float | None) -> float:
     return inf if until is None else until - asyncio.get_running_loop().time()
 
 
-def _word(incoming: Incoming, answered: DeliveryAnswered) -> Packet | None:
-    """Return what is told of a mail to who awaits it, if anybody does."""
-    return encode(answered) if incoming.waited_for else None
+def _word(incoming: Incoming, event: MailAccepted, outcome: DeliveryOutcome) -> Packet | None:
+    """Return what is told of a mail that is not called to who awaits it, if anybody does."""
+    if not incoming.waited_for:
+        return None
+    return encode(DeliveryAnswered(event.delivery_id, outcome))
 
 
 def _outcome(event: MailAccepted, step: NextStep, word: Packet | None) -> Outcome:

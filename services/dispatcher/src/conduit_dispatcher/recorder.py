@@ -3,8 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from prometheus_client import Histogram
 
@@ -48,14 +47,11 @@ class KeptMail(Protocol):
         """Keep mails, passing over those that are there."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     delivery: Delivery
     attempt: Attempt | None
     message: Message | None
-    written: asyncio.Future[None] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
+    written: asyncio.Future[None]
 
 
 class Recorder:
@@ -77,10 +73,10 @@ class Recorder:
         self, delivery: Delivery, attempt: Attempt | None = None, message: Message | None = None
     ) -> None:
         """Return when all of it is durable: where the mail stands, what was tried, the mail."""
-        entry = _Entry(delivery, attempt, message)
-        self._waiting.append(entry)
+        written = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Entry(delivery, attempt, message, written))
         self._work.set()
-        await entry.written
+        await written
 
     async def recorded(self, delivery_id: str, number: int) -> Attempt | None:
         """Return the attempt with this number, if it was made and recorded before a crash."""

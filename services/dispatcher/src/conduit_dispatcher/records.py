@@ -10,7 +10,6 @@ from conduit.mail.parse import ParsedMail
 from conduit.model.delivery import Attempt, Delivery, DeliveryState, Result
 from conduit.model.ids import Prefix, new_id
 from conduit.model.message import Message
-from conduit.model.record import utc_now
 from conduit.model.webhook import Webhook
 from conduit_dispatcher.answers import Answer
 
@@ -21,7 +20,9 @@ ATTEMPTS = Counter("conduit_dispatcher_attempts", "Webhook calls, by their resul
 _COUNTED = {result: ATTEMPTS.labels(result) for result in Result}
 
 
-def attempt_of(event: MailAccepted, mail: ParsedMail | None, answer: Answer) -> Attempt:
+def attempt_of(
+    event: MailAccepted, mail: ParsedMail | None, answer: Answer, now: datetime
+) -> Attempt:
     """Return the record of an attempt that has just been made."""
     return Attempt(
         id=new_id(Prefix.LOG),
@@ -34,7 +35,7 @@ def attempt_of(event: MailAccepted, mail: ParsedMail | None, answer: Answer) -> 
         http_status=answer.http_status,
         error=answer.error,
         duration_ms=answer.duration_ms,
-        attempted_at=utc_now(),
+        attempted_at=now,
         response=answer.response,
         replay_of=event.replay_of,
     )
@@ -46,6 +47,7 @@ def delivery_of(
     mail: ParsedMail | None,
     state: DeliveryState,
     next_attempt_at: datetime | None,
+    now: datetime,
 ) -> Delivery:
     """Return where a mail stands, the attempt of this event being made."""
     return Delivery(
@@ -62,7 +64,7 @@ def delivery_of(
         attempts=event.attempt,
         next_attempt_at=next_attempt_at,
         received_at=event.received_at,
-        updated_at=utc_now(),
+        updated_at=now,
         replay_of=event.replay_of,
         helo=event.envelope.helo,
         remote_ip=event.envelope.remote_ip,

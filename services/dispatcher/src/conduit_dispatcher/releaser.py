@@ -191,8 +191,9 @@ class Releaser:
             attempted_at=now,
             replay_of=delivery.replay_of,
         )
-        changes = {"state": DeliveryState.FAILED, "attempts": number, "updated_at": now}
-        failed = delivery.model_copy(update=changes | {"held_at": None})
+        failed = delivery._replace(
+            state=DeliveryState.FAILED, attempts=number, updated_at=now, held_at=None
+        )
         await self.recorder.record(failed, attempt)
 
 

@@ -113,8 +113,9 @@ class WaitingRoom:
         next_attempt_at: datetime | None = None,
         held_at: datetime | None = None,
     ) -> None:
-        delivery = delivery_of(event, webhook, mail, DeliveryState.PENDING, next_attempt_at)
-        waiting = delivery.model_copy(update={"attempts": event.attempt - 1, "held_at": held_at})
+        pending, now = DeliveryState.PENDING, utc_now()
+        delivery = delivery_of(event, webhook, mail, pending, next_attempt_at, now)
+        waiting = delivery._replace(attempts=event.attempt - 1, held_at=held_at)
         await self.recorder.record(
             waiting, message=mail_to_keep(event) if held_at is None else None
         )

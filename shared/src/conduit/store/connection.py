@@ -47,12 +47,6 @@ def raise_unless_duplicates(error: BulkWriteError) -> None:
         raise error
 
 
-def duplicates(error: BulkWriteError) -> set[str]:
-    """Return the ids of an unordered batch's documents that are there already, or raise."""
-    raise_unless_duplicates(error)
-    return {failure["op"]["_id"] for failure in (error.details or {})["writeErrors"]}
-
-
 class Store:
     """The database. Writes are acknowledged by a majority and journaled."""
 

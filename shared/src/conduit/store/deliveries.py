@@ -3,21 +3,21 @@
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 
+from pydantic import TypeAdapter
 from pymongo import ReplaceOne, UpdateOne
 from pymongo.errors import BulkWriteError
 
+from conduit.model.authentication import AuthResults
 from conduit.model.delivery import Delivery, DeliveryFilter, DeliveryState
-from conduit.store.connection import (
-    Document,
-    Store,
-    duplicates,
-    raise_unless_duplicates,
-    translated,
-)
+from conduit.store.connection import Document, Store, raise_unless_duplicates, translated
+from conduit.store.inserts import insert_new
 from conduit.store.mail_filter import COUNTED, match_of
 
 _NEWEST_FIRST = [("received_at", -1), ("_id", -1)]
 _OLDEST_FIRST = [("received_at", 1), ("_id", 1)]
+_FIELDS = ("_id", *Delivery._fields[1:])
+_DELIVERY = TypeAdapter(Delivery)
+_AUTHENTICATION = TypeAdapter(AuthResults)
 
 
 class Deliveries:
@@ -33,21 +33,11 @@ class Deliveries:
         Most are of a first attempt and new, so that one batch of inserts writes them, without the
         look-up that each upsert makes.
         """
-        first = [delivery for delivery in deliveries if delivery.attempts <= 1]
-        known = await self._insert(first) if first else set()
+        first = [self._document(each) for each in deliveries if each.attempts <= 1]
+        known = await insert_new(self._collection, first) if first else set()
         rest = [each for each in deliveries if each.attempts > 1 or each.id in known]
         if rest:
             await self._upsert(rest)
-
-    async def _insert(self, deliveries: Sequence[Delivery]) -> set[str]:
-        """Write those that are new; return the ids of the others."""
-        with translated():
-            try:
-                documents = [self._document(delivery) for delivery in deliveries]
-                await self._collection.insert_many(documents, ordered=False)
-            except BulkWriteError as error:
-                return duplicates(error)
-        return set()
 
     async def _upsert(self, deliveries: Sequence[Delivery]) -> None:
         """Write those that are new or of a later attempt.
@@ -173,8 +163,9 @@ class Deliveries:
             await self._collection.delete_many({"webhook_id": {"$in": list(webhook_ids)}})
 
     def _document(self, delivery: Delivery) -> Document:
-        document = delivery.model_dump()
-        document["_id"] = document.pop("id")
+        document: Document = dict(zip(_FIELDS, delivery, strict=True))
+        if delivery.authentication is not None:
+            document["authentication"] = _AUTHENTICATION.dump_python(delivery.authentication)
         if delivery.held_at is None:
             del document["held_at"]
             document["expires_at"] = delivery.updated_at + self._retention
@@ -191,5 +182,5 @@ def _match(webhook_id: str, wanted: DeliveryFilter) -> Document:
 
 def _delivery(document: Document) -> Delivery:
     """Read a delivery. A newer Conduit may have written fields that this one does not know."""
-    fields = {name: document[name] for name in Delivery.model_fields if name in document}
-    return Delivery(id=document["_id"], **fields)
+    fields = {name: document[name] for name in _FIELDS[1:] if name in document}
+    return _DELIVERY.validate_python({"id": document["_id"], **fields})

@@ -8,14 +8,17 @@ one and knows attempts only, does not come upon them.
 from collections.abc import Sequence
 from datetime import timedelta
 
-from pymongo.errors import BulkWriteError
+from pydantic import TypeAdapter
 
 from conduit.model.delivery import Attempt, LogEntry, LogFilter, Refusal
-from conduit.store.connection import Document, Store, raise_unless_duplicates, translated
+from conduit.store.connection import Document, Store, translated
+from conduit.store.inserts import insert_new
 from conduit.store.mail_filter import COUNTED, match_of
 
 _NEWEST_FIRST = [("attempted_at", -1), ("_id", -1)]
 _ANY = LogFilter()
+_FIELDS = ("_id", *Attempt._fields[1:])
+_ATTEMPT = TypeAdapter(Attempt)
 _REFUSED = "refused "
 _MOST_ATTEMPTS = 1_000
 """Far above what a schedule of retries makes of one mail; a bound for what one answer may hold."""
@@ -30,12 +33,7 @@ class DeliveryLogs:
 
     async def add(self, entries: Sequence[LogEntry]) -> None:
         """Write entries. One that is there already, from before a crash, is left as it is."""
-        documents = [self._document(entry) for entry in entries]
-        with translated():
-            try:
-                await self._collection.insert_many(documents, ordered=False)
-            except BulkWriteError as error:
-                raise_unless_duplicates(error)
+        await insert_new(self._collection, [self._document(entry) for entry in entries])
 
     async def page(
         self, webhook_id: str, page: int, page_size: int, wanted: LogFilter = _ANY
@@ -80,13 +78,21 @@ class DeliveryLogs:
             await self._collection.delete_many({"webhook_id": {"$in": keys}})
 
     def _document(self, entry: LogEntry) -> Document:
-        document = entry.model_dump()
-        document["_id"] = document.pop("id")
+        document = _of_refusal(entry) if isinstance(entry, Refusal) else _of_attempt(entry)
         document["expires_at"] = entry.attempted_at + self._retention
-        if isinstance(entry, Refusal):
-            document["webhook_id"] = _REFUSED + entry.webhook_id
-            document["delivery_id"] = entry.id  # there is none, but an index wants them to differ
         return document
+
+
+def _of_attempt(attempt: Attempt) -> Document:
+    return dict(zip(_FIELDS, attempt, strict=True))
+
+
+def _of_refusal(refusal: Refusal) -> Document:
+    document = refusal.model_dump()
+    document["_id"] = document.pop("id")
+    document["webhook_id"] = _REFUSED + refusal.webhook_id
+    document["delivery_id"] = refusal.id  # there is none, but an index wants them to differ
+    return document
 
 
 def _keys(webhook_id: str) -> tuple[str, str]:
@@ -119,5 +125,5 @@ def _refusal(document: Document) -> Refusal:
 
 def _attempt(document: Document) -> Attempt:
     """Read an attempt. A newer Conduit may have written fields that this one does not know."""
-    fields = {name: document[name] for name in Attempt.model_fields if name in document}
-    return Attempt(id=document["_id"], **fields)
+    fields = {name: document[name] for name in _FIELDS[1:] if name in document}
+    return _ATTEMPT.validate_python({"id": document["_id"], **fields})

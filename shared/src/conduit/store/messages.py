@@ -6,11 +6,10 @@ Not GridFS, whose chunks carry no date that a TTL index could read: see docs/dec
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from pymongo.errors import BulkWriteError
-
 from conduit.errors import DuplicateKey
 from conduit.model.message import Message
-from conduit.store.connection import Document, Store, raise_unless_duplicates, translated
+from conduit.store.connection import Document, Store, translated
+from conduit.store.inserts import insert_new
 
 CHUNK = 4 * 1024 * 1024
 """Octets in one document, well below MongoDB's limit of 16 MiB."""
@@ -41,13 +40,8 @@ class Messages:
             for message in messages
             for document in _documents(message, message.received_at + self._retention)
         ]
-        if not documents or not self._retention:
-            return
-        with translated():
-            try:
-                await self._collection.insert_many(documents, ordered=False)
-            except BulkWriteError as error:
-                raise_unless_duplicates(error)
+        if documents and self._retention:
+            await insert_new(self._collection, documents)
 
     async def get(self, message_id: str) -> bytes | None:
         """Return a mail, or None when it is not kept any more."""

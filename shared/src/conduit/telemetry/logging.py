@@ -4,10 +4,15 @@
 fields go beside it. JSON escapes whatever a stranger put into them.
 """
 
+import asyncio
 import json
 import logging
+import select
 import sys
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
+from typing import BinaryIO
 
 import orjson
 
@@ -26,7 +31,7 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
-            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "at": _moment(record.created),
             "level": record.levelname.lower(),
             "service": self._service,
             "event": record.getMessage(),
@@ -40,12 +45,84 @@ class JsonFormatter(logging.Formatter):
             return json.dumps(line, default=str)
 
 
+def _moment(seconds: float) -> str:
+    whole, milliseconds = divmod(int(seconds * 1000), 1000)
+    return f"{_second(whole)}.{milliseconds:03d}+00:00"
+
+
+@lru_cache(maxsize=1)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+class LineHandler(logging.Handler):
+    """Writes whole lines: those of one turn of an event loop together, the others at once.
+
+    Each write costs as much as a line does without it, and many mails go on in one turn.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self._lines: list[bytes] = []
+        self._awaited: asyncio.AbstractEventLoop | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Have a record written; one that cannot be is told of on stderr, as `logging` does."""
+        try:
+            self._lines.append(f"{self.format(record)}\n".encode())
+            loop = _running_loop()
+            if loop is None:
+                self.flush()
+            elif self._awaited is not loop:
+                loop.call_soon(self._end_of_turn, record)
+                self._awaited = loop
+        except Exception:  # noqa: BLE001 (what fails to be logged fails nothing else)
+            self.handleError(record)
+
+    def _end_of_turn(self, first: logging.LogRecord) -> None:
+        try:
+            self.flush()
+        except Exception:  # noqa: BLE001 (as above)
+            self.handleError(first)
+
+    def flush(self) -> None:
+        """Write what waits. `logging` calls this too when the process ends."""
+        self.acquire()
+        try:
+            lines, self._lines, self._awaited = self._lines, [], None
+            for piece in _pieces(lines):
+                self._stream.write(piece)
+                self._stream.flush()
+        finally:
+            self.release()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _pieces(lines: Sequence[bytes]) -> Iterator[bytes]:
+    """Join lines as far as a pipe takes them whole, beside what other processes write (pipe(7))."""
+    joined = b""
+    for line in lines:
+        if joined and len(joined) + len(line) > select.PIPE_BUF:
+            yield joined
+            joined = b""
+        joined += line
+    if joined:
+        yield joined
+
+
 def configure_logging(service: str, level: str) -> None:
     """Send all logs of this process to stderr as JSON."""
     # What our lines do not tell is not found out for each (the logging HOWTO's "Optimization").
     logging._srcfile = None  # noqa: SLF001
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LineHandler(sys.stderr.buffer)
     handler.setFormatter(JsonFormatter(service))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in _QUIET:

@@ -243,10 +243,9 @@ async def _raw(call: AccountCall[NoInput], delivery: Delivery) -> bytes:
 
 
 def _told(delivery: Delivery) -> dict[str, Any]:
-    told = set(DeliveryResponse.model_fields) - {"authentication", "held_since"}
     results = delivery.authentication
     return {
-        **delivery.model_dump(include=told),
+        **delivery._asdict(),
         "held_since": delivery.held_at,
         "authentication": results and AuthenticationResponse.of(results),
     }
