@@ -9,6 +9,7 @@ import pytest
 
 from conduit.bus.connection import open_bus
 from conduit.bus.rpc import RpcClient
+from conduit.bus.topology import DELIVERIES
 from conduit.events import MailAccepted
 from conduit.model.delivery import DeliveryState, Result
 from conduit.model.envelope import Envelope
@@ -58,12 +59,15 @@ class Ingest:
 
     def __init__(self, rpc: RpcClient) -> None:
         self._rpc = rpc
+        self.lane = DELIVERIES
 
     async def reply(
         self, event: MailAccepted, mode: DeliveryMode = SYNC, *, wait: float = 20
     ) -> str:
         """Return the line that the sender gets, who waits for so many seconds."""
-        delivery = SyncDelivery(self._rpc, sync_timeout=wait, queued_timeout=wait)
+        delivery = SyncDelivery(
+            self._rpc, lambda _: self.lane, sync_timeout=wait, queued_timeout=wait
+        )
         return str((await delivery.deliver(event, mode)).reply)
 
 

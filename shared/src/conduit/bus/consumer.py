@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 
@@ -11,7 +12,7 @@ from conduit.bus.connection import Bus, Subscription
 from conduit.bus.deliveries import Delivery
 from conduit.bus.packets import faults_of, from_message
 from conduit.bus.publisher import Publisher
-from conduit.bus.topology import DELIVERIES_DEAD, delay_queue
+from conduit.bus.topology import DELIVERIES, DELIVERIES_DEAD, delay_queue
 from conduit.errors import BrokerUnavailable, MalformedEvent, Unavailable, UnknownEventVersion
 from conduit.events import Packet
 
@@ -26,16 +27,22 @@ MOST_FAULTS = 10
 _PAUSE = 1.0  # seconds between tries to begin
 
 
+async def _at_once() -> None:
+    """Wait for nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Incoming:
     """A packet to handle. `redelivered`: somebody may have begun on it before.
 
-    `waited_for`: who published it waits for what comes of it, for a while.
+    `waited_for`: who published it waits for what comes of it, for a while. `may_give_way` is
+    awaited before it is put off for later: behind a gate, that is done for few at a time.
     """
 
     packet: Packet
     redelivered: bool
     waited_for: bool = False
+    may_give_way: Callable[[], Awaitable[None]] = _at_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +54,13 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """To be handled again, as this packet, after some seconds."""
+    """To be handled again, as this packet, after some seconds, from this one of the lanes."""
 
     packet: Packet
     seconds: float
     faults: int = 0
     told: Packet | None = None
+    lane: str = DELIVERIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +82,46 @@ Outcome = Done | Again | Dead | Answer
 Handler = Callable[[Incoming], Awaitable[Outcome]]
 
 
+class Passage(Protocol):
+    """That a message may begin."""
+
+    async def give_way(self) -> None:
+        """Return when it may be put off for later."""
+
+    def leave(self) -> None:
+        """Let others follow: it is settled."""
+
+
+class Gate(Protocol):
+    """Who says when each message may begin, of those that have come."""
+
+    async def enter(self) -> Passage:
+        """Return when one may begin."""
+
+
 class Consumer:
-    """Hands each message of a queue to a handler, up to `prefetch` at a time.
+    """Hands each message of a queue to a handler, up to `prefetch` at a time, `gate` permitting.
 
     What the outcome asks for is published and confirmed before the message is acknowledged, so a
     crash at any point repeats a message and never loses one.
     """
 
     def __init__(
-        self, bus: Bus, publisher: Publisher, queue: str, handler: Handler, *, prefetch: int
+        self,
+        bus: Bus,
+        publisher: Publisher,
+        queue: str,
+        handler: Handler,
+        *,
+        prefetch: int,
+        gate: Gate | None = None,
     ) -> None:
         self._bus = bus
         self._publisher = publisher
         self._name = queue
         self._handler = handler
         self._prefetch = prefetch
+        self._gate = gate
         self._in_flight: set[asyncio.Task[None]] = set()
         self._subscription: Subscription | None = None
         self._stopping = False
@@ -127,36 +160,59 @@ class Consumer:
             # A connection that comes back during the stop goes on consuming. What is not
             # acknowledged is given out again when it closes.
             return
-        task = asyncio.ensure_future(self._handle(message))
+        handling = self._gated(message, self._gate) if self._gate else self._handle(message)
+        task = asyncio.ensure_future(handling)
         self._in_flight.add(task)
         task.add_done_callback(self._in_flight.discard)
 
-    async def _handle(self, message: Delivery) -> None:
-        outcome = await self._outcome(message)
+    async def _gated(self, message: Delivery, gate: Gate) -> None:
+        """Handle a message when its turn comes.
+
+        What has not begun at a stop, or when its channel is lost, is for whoever gets it next.
+        """
+        passage = await gate.enter()
+        try:
+            if message.lost:
+                return
+            if self._stopping:
+                message.nack()
+            else:
+                await self._handle(message, passage.give_way)
+        finally:
+            passage.leave()
+
+    async def _handle(
+        self, message: Delivery, may_give_way: Callable[[], Awaitable[None]] = _at_once
+    ) -> None:
+        outcome = await self._outcome(message, may_give_way)
         try:
             await self._settle(message, outcome)
         except (Unavailable, AMQPError, OSError, RuntimeError) as error:
             # Unacknowledged: the broker gives it out again, here or elsewhere.
             log.warning("consumer.unsettled", extra={"queue": self._name, "error": str(error)})
 
-    async def _outcome(self, message: Delivery) -> Outcome:
+    async def _outcome(
+        self, message: Delivery, may_give_way: Callable[[], Awaitable[None]]
+    ) -> Outcome:
         packet = Packet(message.type or "", 0, b"", message.body)
         try:
             packet = from_message(message)
             # A handler that failed on it may have done its work before.
             begun = message.redelivered or faults_of(message) > 0
-            incoming = Incoming(packet, begun, bool(message.reply_to))
+            incoming = Incoming(packet, begun, bool(message.reply_to), may_give_way)
             return await self._handler(incoming)
         except MalformedEvent as error:
             log.error("consumer.malformed", extra={"queue": self._name, "error": str(error)})
             return Dead(packet)
         except (Unavailable, UnknownEventVersion) as error:
             log.warning("consumer.postponed", extra={"queue": self._name, "error": str(error)})
-            return Again(packet, NEIGHBOUR_AWAY, faults_of(message))
+            return Again(packet, NEIGHBOUR_AWAY, faults_of(message), lane=self._name)
         except Exception:
             log.exception("consumer.fault", extra={"queue": self._name})
             faults = faults_of(message) + 1
-            return Dead(packet) if faults > MOST_FAULTS else Again(packet, faults * 5, faults)
+            if faults > MOST_FAULTS:
+                return Dead(packet)
+            return Again(packet, faults * 5, faults, lane=self._name)
 
     async def _settle(self, message: Delivery, outcome: Outcome) -> None:
         try:
@@ -179,8 +235,8 @@ class Consumer:
         match outcome:
             case Done():
                 pass
-            case Again(packet, seconds, faults):
-                await self._publisher.publish(packet, delay_queue(seconds), faults=faults)
+            case Again(packet, seconds, faults, lane=lane):
+                await self._publisher.publish(packet, delay_queue(seconds, lane), faults=faults)
             case Dead(packet):
                 await self._publisher.publish(packet, DELIVERIES_DEAD)
             case Answer(packet):
