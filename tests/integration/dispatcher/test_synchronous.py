@@ -9,7 +9,7 @@ import pytest
 
 from conduit.bus.connection import open_bus
 from conduit.bus.rpc import RpcClient
-from conduit.bus.topology import DELIVERIES
+from conduit.bus.topology import DELIVERIES, LANES
 from conduit.events import MailAccepted
 from conduit.model.delivery import DeliveryState, Result
 from conduit.model.envelope import Envelope
@@ -389,9 +389,11 @@ async def test_one_mail_whose_sender_waits_is_the_probe(
     assert (await ingest.reply(mail_to(webhook))).startswith("250 ")
 
 
+@pytest.mark.parametrize("lane", LANES)
 async def test_then_queued_tells_of_a_quick_first_attempt(
-    mailroom: Mailroom, receiver: Receiver, ingest: Ingest
+    mailroom: Mailroom, receiver: Receiver, ingest: Ingest, lane: str
 ) -> None:
+    ingest.lane = lane
     webhook = await mailroom.webhook(receiver.url, delivery_mode=THEN_QUEUED)
     event = mail_to(webhook)
     line = await ingest.reply(event, THEN_QUEUED)
