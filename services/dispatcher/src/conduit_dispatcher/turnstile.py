@@ -6,22 +6,25 @@ none of it: where nothing else is to do, turns are short.
 
 A mail that is put off costs a record and a publish, and nobody is glad of it. Thousands at once
 fill the store and RabbitMQ, for whose answers mail in a hurry then waits; and what is published
-within a second comes back within a second. So, while there is such mail, it is done for a few at
-a time, and goes no faster than store and RabbitMQ answer.
+within a second comes back within a second. So, while there is such mail, it is done for some at a
+time, which share their writes, and then there is a rest as long as it took: half of the time, or
+more, is for the others.
 """
 
 import asyncio
 from collections import deque
 from math import inf
 
-_FEW = 4
-"""Mails that are put off at a time while there is mail in a hurry."""
+_FEW = 16
+"""Mails that are put off at a time while there is mail in a hurry: fewer cost more each."""
 
 _MANY = 64
 """The same while there is none: as many as are worth one write."""
 
 _LATELY = 1.0
 """Seconds for which it is reckoned with more of it."""
+
+_LONGEST_REST = 1.0  # seconds
 
 
 class Turnstile:
@@ -44,12 +47,19 @@ class Turnstile:
         await self._turn_of(self._entering)
         return Passage(self)
 
-    async def give_way(self) -> None:
-        """Return when one more mail may be put off; it `is_aside` until then."""
+    async def give_way(self) -> float:
+        """Return when one more mail may be put off, and that moment of the loop's time."""
         await self._turn_of(self._giving_way)
+        return self._loop.time()
 
-    def was_aside(self) -> None:
-        """Learn that a mail has been put off."""
+    def put_off(self, seconds: float) -> None:
+        """Learn that a mail has been put off, and how long that took."""
+        if self._hurried():
+            self._loop.call_later(min(seconds, _LONGEST_REST), self._rested)
+        else:
+            self._rested()
+
+    def _rested(self) -> None:
         self._aside -= 1
         self._soon()
 
@@ -75,30 +85,31 @@ class Turnstile:
     def _can_give_way(self) -> bool:
         if not self._giving_way:
             return False
-        lately = self._loop.time() - self._hurry < _LATELY
-        return self._aside < (_FEW if lately else _MANY)
+        return self._aside < (_FEW if self._hurried() else _MANY)
+
+    def _hurried(self) -> bool:
+        return self._loop.time() - self._hurry < _LATELY
 
 
 class Passage:
     """One mail's way through."""
 
-    __slots__ = ("_aside", "_turnstile")
+    __slots__ = ("_since", "_turnstile")
 
     def __init__(self, turnstile: Turnstile) -> None:
         self._turnstile = turnstile
-        self._aside = False
+        self._since: float | None = None
 
     async def give_way(self) -> None:
         """Return when the mail may be put off."""
-        if not self._aside:
-            await self._turnstile.give_way()
-            self._aside = True
+        if self._since is None:
+            self._since = await self._turnstile.give_way()
 
     def leave(self) -> None:
         """Let others be put off, if this one was."""
-        if self._aside:
-            self._aside = False
-            self._turnstile.was_aside()
+        since, self._since = self._since, None
+        if since is not None:
+            self._turnstile.put_off(asyncio.get_running_loop().time() - since)
 
 
 def _first(line: deque[asyncio.Future[None]]) -> bool:
