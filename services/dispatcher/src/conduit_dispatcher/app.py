@@ -149,7 +149,10 @@ def _deliverer(
 ) -> Deliverer:
     webhooks = Webhooks(store)
     cached = Cached(
-        webhooks.of_id, seconds=settings.dispatcher_webhook_cache, size=_CACHED_WEBHOOKS
+        webhooks.of_id,
+        seconds=settings.dispatcher_webhook_cache,
+        size=_CACHED_WEBHOOKS,
+        renew=True,
     )
     calls = CallBuilder(
         SecretBox(settings.encryption_keys),
