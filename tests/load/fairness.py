@@ -47,10 +47,8 @@ from conduit.settings import BusSettings
 from conduit_local.ports import LOOPBACK, Ports
 from conduit_local.receiver import Answer, Receiver
 from conduit_local.stack import Stack
-from conduit_smtp_ingest.settings import IngestSettings
-from conduit_smtp_ingest.shares import Shares
 from tests.load import servers
-from tests.support.mailroom import Mailroom, accepted, open_mailroom
+from tests.support.mailroom import Mailroom, accepted, open_mailroom, usual_shares
 from tests.support.stacks import patiently
 
 VARIANTS = ("refuses", "hangs", "silent", "fails", "slow")
@@ -203,8 +201,7 @@ def _burst(amqp: str, webhook: Webhook, mails: int) -> None:
 
 async def _queue(amqp: str, webhook: Webhook, mails: int) -> None:
     """Put mails on the queues by the rule of an ingest."""
-    known = IngestSettings.model_fields
-    shares = Shares(known["smtp_share_at_once"].default, known["smtp_share_per_second"].default)
+    shares = usual_shares()
     turns = iter(range(mails))
     async with open_bus(BusSettings(amqp_url=amqp)) as bus:
         publisher = Publisher(bus)

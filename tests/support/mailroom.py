@@ -32,6 +32,8 @@ from conduit.store.messages import Messages
 from conduit.store.notices import Notices
 from conduit.store.webhooks import Webhooks
 from conduit_local.stack import Stack
+from conduit_smtp_ingest.settings import IngestSettings
+from conduit_smtp_ingest.shares import Shares
 from tests.support.polling import eventually
 
 SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -249,6 +251,12 @@ def accepted(webhook: Webhook, raw: bytes = MAIL) -> MailAccepted:
         size=len(raw),
         raw=raw,
     )
+
+
+def usual_shares() -> Shares:
+    """Return the shares of an ingest whose settings are the usual ones."""
+    known = IngestSettings.model_fields
+    return Shares(known["smtp_share_at_once"].default, known["smtp_share_per_second"].default)
 
 
 @asynccontextmanager

@@ -22,15 +22,13 @@ from conduit_local.programs import INFRASTRUCTURE
 from conduit_local.receiver import Answer, Receiver
 from conduit_local.stack import Stack
 from conduit_smtp_ingest.settings import IngestSettings
-from conduit_smtp_ingest.shares import Shares
-from tests.support.mailroom import Mailroom, open_mailroom
+from tests.support.mailroom import Mailroom, open_mailroom, usual_shares
 from tests.support.polling import eventually
 
 PLACES = 8
 PREFETCH = 100
 BURST = 1_000
-KNOWN = IngestSettings.model_fields
-AT_ONCE = KNOWN["smtp_share_at_once"].default
+AT_ONCE = IngestSettings.model_fields["smtp_share_at_once"].default
 
 SETTINGS = {
     "CONDUIT_RETRY_DELAYS": ",".join(["1"] * 20),
@@ -74,7 +72,7 @@ async def stopped(stack: Stack) -> AsyncIterator[None]:
 
 async def burst(mailroom: Mailroom, webhook: Webhook, mails: int) -> dict[str, MailAccepted]:
     """Have mails come at once, each in the lane that the ingest puts it in; return them by id."""
-    shares = Shares(AT_ONCE, KNOWN["smtp_share_per_second"].default)
+    shares = usual_shares()
     lanes = [shares.lane(webhook.id) for _ in range(mails)]
     return await queued(mailroom, webhook, {lane: lanes.count(lane) for lane in LANES})
 
