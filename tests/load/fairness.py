@@ -54,8 +54,8 @@ from tests.support.stacks import patiently
 VARIANTS = ("refuses", "hangs", "silent", "fails", "slow")
 _RATE = 10
 _AT_ONCE = 100
-_LOOK = 0.1  # seconds between two looks at the queues
-_LOOKS = 10  # in a row that find them empty
+_LOOK = 0.237  # seconds between two looks at the queues, seldom at the moment of a mail
+_LOOKS = 5  # in a row that find them empty
 _WARM_UP = 5.0  # seconds of mail that is not counted
 _ENOUGH = 2.0
 """Growth of the 99th percentile that is too much."""

@@ -15,6 +15,7 @@ FEW, MANY = 2, 5
 def _numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_FEW", FEW)
     monkeypatch.setattr(module, "_MANY", MANY)
+    monkeypatch.setattr(module, "_LONGEST_REST", 0.0)
 
 
 async def turns(count: int) -> None:
@@ -87,6 +88,30 @@ async def test_few_are_put_off_at_a_time_while_there_is_mail_in_a_hurry(
     mails.leave(1)
     await turns(5)
     assert mails.aside == [0, 1, 2]
+
+
+async def test_a_place_rests_for_longer_than_it_was_taken(
+    turnstile: Turnstile, mails: Mails, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+
+    class Rest:
+        def __init__(self, seconds: float, _then: object) -> None:
+            rests.append(seconds)
+
+    monkeypatch.setattr(module, "_LONGEST_REST", 1.0)
+    turnstile.hurry()
+    mails.enter(3, give_way=True)
+    await turns(20)
+    monkeypatch.setattr(turnstile._loop, "call_later", Rest)
+    began = turnstile._loop.time()
+    mails.leave(0)
+    took = turnstile._loop.time() - began
+    await turns(10)
+    assert mails.aside == [0, 1]
+    assert len(rests) == 1
+    assert 0 < rests[0] <= 1.0
+    assert rests[0] > took
 
 
 async def test_more_are_while_there_is_none(mails: Mails) -> None:

@@ -7,8 +7,8 @@ none of it: where nothing else is to do, turns are short.
 A mail that is put off costs a record and a publish, and nobody is glad of it. Thousands at once
 fill the store and RabbitMQ, for whose answers mail in a hurry then waits; and what is published
 within a second comes back within a second. So, while there is such mail, it is done for some at a
-time, which share their writes, and then there is a rest as long as it took: half of the time, or
-more, is for the others.
+time, which share their writes, and their places rest for longer than that took: most of the time
+is for the others.
 """
 
 import asyncio
@@ -23,6 +23,9 @@ _MANY = 64
 
 _LATELY = 1.0
 """Seconds for which it is reckoned with more of it."""
+
+_REST = 3.0
+"""Times as long as it took to put a mail off, for which its place rests then."""
 
 _LONGEST_REST = 1.0  # seconds
 
@@ -55,7 +58,7 @@ class Turnstile:
     def put_off(self, seconds: float) -> None:
         """Learn that a mail has been put off, and how long that took."""
         if self._hurried():
-            self._loop.call_later(min(seconds, _LONGEST_REST), self._rested)
+            self._loop.call_later(min(seconds * _REST, _LONGEST_REST), self._rested)
         else:
             self._rested()
 
