@@ -1,6 +1,6 @@
 """Benchmark of the dispatcher alone: calls/s of one process, each with its records.
 
-    python -m tests.load.calls [--mails 10000] [--rounds 5] [--lane deliveries.bulk] [--profile FILE]
+    python -m tests.load.calls [--mails 10000] [--rounds 5] [--lane LANE] [--profile FILE]
 
 A queue of mails of 4 KB is there first; then one dispatcher, the real program, empties it to an
 endpoint in a process of its own. It is frozen while the queue fills, so that its start does not
