@@ -1,6 +1,6 @@
 """Benchmark of the dispatcher alone: calls/s of one process, each with its records.
 
-    python -m tests.load.calls [--mails 10000] [--rounds 5] [--profile FILE]
+    python -m tests.load.calls [--mails 10000] [--rounds 5] [--lane LANE] [--profile FILE]
 
 A queue of mails of 4 KB is there first; then one dispatcher, the real program, empties it to an
 endpoint in a process of its own. It is frozen while the queue fills, so that its start does not
@@ -30,6 +30,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from conduit.bus.topology import DELIVERIES, LANES
 from conduit.events import MailAccepted
 from conduit.mail.parse import parse
 from conduit.model.envelope import Envelope
@@ -106,6 +107,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--mails", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--lane", choices=LANES, default=DELIVERIES)
     parser.add_argument(
         "--profile", type=Path, metavar="FILE", help="run the dispatcher under cProfile"
     )
@@ -192,7 +194,7 @@ async def _measure(
         rows = [Row(name) for name in (*REFERENCES, "dispatcher")]
         for number in range(arguments.rounds + 1):  # the first one only warms up
             for row in rows:
-                turn = await _turn(row.name, around, arguments.mails)
+                turn = await _turn(row.name, around, arguments.mails, arguments.lane)
                 if number > 0:
                     row.turns.append(turn)
         print("\n".join([*table(rows, "calls"), *ratios(rows, len(REFERENCES))]), flush=True)
@@ -223,10 +225,10 @@ def _event(mail: bytes, webhook: Webhook) -> MailAccepted:
     )
 
 
-async def _turn(name: str, around: Surroundings, calls: int) -> Turn:
+async def _turn(name: str, around: Surroundings, calls: int, lane: str) -> Turn:
     if name in REFERENCES:
         return await asyncio.to_thread(_by_reference, REFERENCES[name], around, calls)
-    await _fill(around, calls)
+    await _fill(around, calls, lane)
     start = around.dispatcher.log.stat().st_size
     parts = dict(around.parts)
     before, machine, begun = _cpu(parts), cpu.of_machine(), time.monotonic()
@@ -257,14 +259,14 @@ def _by_reference(kind: str, around: Surroundings, calls: int) -> Turn:
     )
 
 
-async def _fill(around: Surroundings, mails: int) -> None:
-    """Put mails on the queue of the dispatcher, which stands still from then on."""
+async def _fill(around: Surroundings, mails: int, lane: str) -> None:
+    """Put mails on a lane of the dispatcher, which stands still from then on."""
     around.dispatcher.freeze()
     begun = time.monotonic()
     for start in range(0, mails, _PUBLISHED_AT_A_TIME):
         numbers = range(start, min(start + _PUBLISHED_AT_A_TIME, mails))
         events = [_event(around.mail, around.webhooks[n % _WEBHOOKS]) for n in numbers]
-        await asyncio.gather(*map(around.mailroom.publish, events))
+        await asyncio.gather(*(around.mailroom.publish(event, lane) for event in events))
     if time.monotonic() - begun > _LONGEST_FREEZE:
         sys.exit("it took too long to fill the queue: ask for fewer mails")
 

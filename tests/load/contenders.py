@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conduit.bus.connection import open_bus
-from conduit.bus.topology import DELIVERIES
+from conduit.bus.topology import LANES
 from conduit.model.ids import Prefix, new_id
 from conduit.model.policy import SmtpPolicy
 from conduit.model.record import utc_now
@@ -110,10 +110,11 @@ async def _conduit(name: str, around: Surroundings) -> AsyncIterator[Contender]:
     with profiled.ingest(name, around.directory, settings, around.profile) as ingest:
         async with open_bus(bus_settings) as bus:
             recipient = await _webhook(around.stack.urls.mongodb, with_policy=name == "policy")
-            queue = await (await bus.channel()).get_queue(DELIVERIES, ensure=False)
+            channel = await bus.channel()
+            queues = [await channel.get_queue(lane, ensure=False) for lane in LANES]
 
             async def take(mails: int | None) -> None:
-                found = (await queue.purge()).message_count
+                found = sum([(await queue.purge()).message_count or 0 for queue in queues])
                 if mails is not None and found != mails:
                     raise SystemExit(f"{mails} mails were accepted, {found} were queued")
 

@@ -3,10 +3,11 @@
     python -m tests.load.leaders [--rounds 1] [--rate 100]
 
 Three RabbitMQ nodes on loopback; Conduit knows all of them by CONDUIT_AMQP_URL. In each round the
-queue `deliveries` gets another leader, its leader's node is killed with SIGKILL, and each node in
-turn is stopped in order and started again. After each of these mail must flow again within ten
-seconds, with no more repeated calls than were under way; in the end every mail that got its 250
-must have arrived and be on record. Prints a table, and exits with 1 when a promise is broken.
+queues of both lanes get another leader, that of `deliveries` has its node killed with SIGKILL, and
+each node in turn is stopped in order and started again. After each of these mail must flow again
+within ten seconds, with no more repeated calls than were under way; in the end every mail that got
+its 250 must have arrived and be on record. Prints a table, and exits with 1 when a promise is
+broken.
 """
 
 import argparse
@@ -16,9 +17,10 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
-from conduit.bus.topology import DELIVERIES
+from conduit.bus.topology import DELIVERIES, LANES
 from conduit_local.programs import ALL
 from conduit_local.receiver import Receiver
 from conduit_local.stack import Stack
@@ -88,9 +90,9 @@ class _LeadersNode:
 
 def _disturbances(cluster: Cluster) -> Iterator[Disturbance]:
     leaders = _LeadersNode(cluster)
-    yield Disturbance(
-        "leader moved", lambda: cluster.transfer_leader(DELIVERIES), cluster.wait_complete
-    )
+    for lane in LANES:
+        move = partial(cluster.transfer_leader, lane)
+        yield Disturbance(f"leader of {lane} moved", move, cluster.wait_complete)
     yield Disturbance("leader's node killed", leaders.kill, leaders.find)
     yield Disturbance("that node started", leaders.start)
     for number, node in enumerate(cluster.nodes, start=1):

@@ -2,10 +2,11 @@
 
     python -m tests.load.rate [--rates 60 600 6000] [--seconds 60] [--queued 10000] [--store …]
 
-For each rate there is a webhook whose mails are all put on the queue at once. Once all have been
-given their slots, the calls of all are watched for so many seconds. A deviation is that of the
-count of calls in any window, wherever it begins, from the rate; a hop is a publish to a delay
-queue. In the end many mails of one webhook wait for their slots, and CPU time is measured.
+For each rate there is a webhook whose mails are all put on the queues at once, by the ingest's
+rule. Once all have been given their slots, the calls of all are watched for so many seconds. A
+deviation is that of the count of calls in any window, wherever it begins, from the rate; a hop is a
+publish to a delay queue. In the end many mails of one webhook wait for their slots, and CPU time is
+measured.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import orjson
@@ -26,12 +27,12 @@ import uvloop
 from aio_pika import connect
 from aio_pika.abc import AbstractIncomingMessage
 
-from conduit.bus.topology import DELAYS, EXCHANGE, delay_queue
+from conduit.bus.topology import DELAYS, EXCHANGE, LANES, delay_queue
 from conduit.model.webhook import Webhook
 from conduit_local.receiver import Receiver
 from conduit_local.stack import Stack
 from tests.load import cpu, servers
-from tests.support.mailroom import Mailroom, open_mailroom
+from tests.support.mailroom import Mailroom, open_mailroom, usual_shares
 from tests.support.polling import eventually
 from tests.support.stacks import dispatcher_beside, patiently
 
@@ -60,8 +61,8 @@ class Hops:
         async with await connect(url) as connection:
             channel = await connection.channel()
             copies = await channel.declare_queue(exclusive=True)
-            for seconds in DELAYS:
-                await copies.bind(EXCHANGE, routing_key=delay_queue(seconds))
+            for lane, seconds in product(LANES, DELAYS):
+                await copies.bind(EXCHANGE, routing_key=delay_queue(seconds, lane))
             await copies.consume(self._count, no_ack=True)
             yield self
 
@@ -219,11 +220,11 @@ async def _waiting(
 
 
 async def _accept(mailroom: Mailroom, webhook: Webhook, count: int) -> None:
-    turns = iter(range(count))
+    turns, shares = iter(range(count)), usual_shares()
 
     async def some() -> None:
         for _ in turns:
-            await mailroom.accept(webhook)
+            await mailroom.accept(webhook, lane=shares.lane(webhook.id))
 
     await asyncio.gather(*(some() for _ in range(_AT_ONCE)))
 

@@ -59,6 +59,7 @@ from conduit_dispatcher.calls import Call, CallBuilder
 from conduit_dispatcher.deliver import Deliverer
 from conduit_dispatcher.door import Door
 from conduit_dispatcher.endpoints import Endpoints
+from conduit_dispatcher.lanes import HURRY
 from conduit_dispatcher.links import LinkMaker
 from conduit_dispatcher.mails import Mails
 from conduit_dispatcher.pacing import Pacer, Patience
@@ -329,11 +330,12 @@ def _deliverer(store: Store, recorder: Recorder, known: _Known) -> Deliverer:
     month, second = _MONTH, timedelta(seconds=1)
     rules = Rules(failures=10, first=second, longest=month, jitter=0, probe=second)
     return Deliverer(
+        lane=HURRY,
         webhook_of=Cached(Webhooks(store).of_id, seconds=3, size=_WEBHOOKS).get,
         webhooks=Webhooks(store),
         notices=Notices(store),
         mails=mails,
-        waiting=WaitingRoom(mails, deliveries, Holdings(store), recorder, month),
+        waiting=WaitingRoom(HURRY, mails, deliveries, Holdings(store), recorder, month),
         patience=Patience(UNDER_WAY),
         door=Door(
             Endpoints(EndpointHealths(store), rules, cache=3),

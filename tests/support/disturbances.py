@@ -21,8 +21,9 @@ from tests.support.infrastructure import Broker
 from tests.support.polling import eventually
 from tests.support.traffic import AcceptedMails, Arrivals, Load
 
-PREFETCH = 200
-"""Deliveries under way in a dispatcher, which may all be repeated when it or a neighbour dies."""
+PREFETCH = 2 * 200
+"""Deliveries under way in a dispatcher, those of both lanes, which may all be repeated when it or a
+neighbour dies."""
 
 BACK = 10.0
 """Seconds within which mail flows again."""

@@ -32,6 +32,8 @@ from conduit.store.messages import Messages
 from conduit.store.notices import Notices
 from conduit.store.webhooks import Webhooks
 from conduit_local.stack import Stack
+from conduit_smtp_ingest.settings import IngestSettings
+from conduit_smtp_ingest.shares import Shares
 from tests.support.polling import eventually
 
 SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -137,28 +139,24 @@ class Mailroom:
         return held
 
     async def accept(
-        self, webhook: Webhook, raw: bytes = MAIL, *, stored: bool = False
+        self,
+        webhook: Webhook,
+        raw: bytes = MAIL,
+        *,
+        stored: bool = False,
+        lane: str = DELIVERIES,
     ) -> MailAccepted:
         """Put a mail on the queue, or beside it into the store, as the ingest does."""
-        message = Message(new_id(Prefix.MESSAGE), utc_now(), raw)
-        event = MailAccepted(
-            delivery_id=new_id(Prefix.DELIVERY),
-            message_id=message.id,
-            webhook_id=webhook.id,
-            envelope=Envelope("ann@example.com", (webhook.address,), "mx.example.com", "192.0.2.1"),
-            received_at=message.received_at,
-            size=message.size,
-            raw=raw,
-        )
+        event = accepted(webhook, raw)
         if stored:
-            await self.messages.put(message)
+            await self.messages.put(Message(event.message_id, event.received_at, raw))
             event = event.by_reference()
-        await self.publish(event)
+        await self.publish(event, lane)
         return event
 
-    async def publish(self, event: Event, *, begun: bool = False) -> None:
-        """Put an event on the queue of deliveries; `begun`, as one that came before."""
-        await self._publisher.publish(encode(event), DELIVERIES, begun=begun)
+    async def publish(self, event: Event, lane: str = DELIVERIES, *, begun: bool = False) -> None:
+        """Put an event on a queue of deliveries; `begun`, as one that came before."""
+        await self._publisher.publish(encode(event), lane, begun=begun)
 
     async def attempts(self, webhook: Webhook, count: int, within: float = 15) -> list[Attempt]:
         """Return a webhook's log, oldest first, once it has `count` entries."""
@@ -240,6 +238,25 @@ class Mailroom:
         await queue.cancel(tag)
         await channel.close()
         return found[event.delivery_id]
+
+
+def accepted(webhook: Webhook, raw: bytes = MAIL) -> MailAccepted:
+    """Return the event of a mail that has come this moment."""
+    return MailAccepted(
+        delivery_id=new_id(Prefix.DELIVERY),
+        message_id=new_id(Prefix.MESSAGE),
+        webhook_id=webhook.id,
+        envelope=Envelope("ann@example.com", (webhook.address,), "mx.example.com", "192.0.2.1"),
+        received_at=utc_now(),
+        size=len(raw),
+        raw=raw,
+    )
+
+
+def usual_shares() -> Shares:
+    """Return the shares of an ingest whose settings are the usual ones."""
+    known = IngestSettings.model_fields
+    return Shares(known["smtp_share_at_once"].default, known["smtp_share_per_second"].default)
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ import pytest
 
 from conduit.bus.connection import Bus, open_bus
 from conduit.bus.packets import from_message
-from conduit.bus.topology import DELIVERIES
+from conduit.bus.topology import DELIVERIES, DELIVERIES_BULK, LANES
 from conduit.events import MailAccepted, decode
 from conduit.model.delivery import DeliveryState
 from conduit.model.record import utc_now
@@ -19,7 +19,7 @@ from tests.integration.api.client import User
 from tests.integration.api.mail import AUTHENTICATION, Mail
 from tests.integration.api.test_outage import assert_unavailable, stopped
 
-Queued = Callable[[int], Awaitable[list[MailAccepted]]]
+Queued = Callable[..., Awaitable[list[MailAccepted]]]
 NOWHERE = "log_01arz3ndektsv4rrffq69g5fav"
 
 
@@ -32,21 +32,23 @@ async def bus(stack: Stack) -> AsyncIterator[Bus]:
 
 @pytest.fixture
 async def queued(bus: Bus) -> Queued:
-    """Takes so many events from the queue of deliveries, which must hold no others."""
+    """Takes so many events from a queue of deliveries; there must be no others."""
     channel = await bus.channel()
-    queue = await channel.get_queue(DELIVERIES, ensure=False)
-    await queue.purge()
+    queues = {lane: await channel.get_queue(lane, ensure=False) for lane in LANES}
+    for queue in queues.values():
+        await queue.purge()
 
-    async def take(count: int) -> list[MailAccepted]:
+    async def take(count: int, lane: str = DELIVERIES) -> list[MailAccepted]:
         events = []
         for _ in range(count):
-            message = await queue.get(timeout=5)
+            message = await queues[lane].get(timeout=5)
             assert message is not None
             event = decode(from_message(message))
             assert isinstance(event, MailAccepted)
             events.append(event)
             await message.ack()
-        assert await queue.get(fail=False) is None
+        for queue in queues.values():
+            assert await queue.get(fail=False) is None
         return events
 
     return take
@@ -141,7 +143,7 @@ async def test_failed_mails_are_replayed_once_each_the_oldest_first(
     }
     again = (await resident.client.post(path, {})).expect(202)
     assert again == {"queued": 0, "not_kept": 0, "more": False}
-    events = await queued(3)
+    events = await queued(3, DELIVERIES_BULK)
     assert {event.replay_of for event in events} == {delivery.id for delivery in failed}
 
 
@@ -157,7 +159,7 @@ async def test_mails_that_are_not_kept_are_passed_over(
     assert (first["queued"], first["not_kept"], first["more"]) == (0, 2, True)
     rest = (await resident.client.post(path, {"cursor": first["cursor"]})).expect(202)
     assert (rest["queued"], rest["more"]) == (1, False)
-    assert [event.replay_of for event in await queued(1)] == [kept.id]
+    assert [event.replay_of for event in await queued(1, DELIVERIES_BULK)] == [kept.id]
 
 
 async def test_a_state_and_a_time_can_be_asked_for(
@@ -174,7 +176,7 @@ async def test_a_state_and_a_time_can_be_asked_for(
     }
     path = f"/webhooks/{webhook['id']}/deliveries/replay"
     assert (await resident.client.post(path, body)).expect(202)["queued"] == 1
-    assert [event.replay_of for event in await queued(1)] == [wanted.id]
+    assert [event.replay_of for event in await queued(1, DELIVERIES_BULK)] == [wanted.id]
 
 
 @pytest.mark.parametrize(
@@ -196,7 +198,7 @@ async def test_a_sender_and_a_message_can_be_asked_for(
     )
     path = f"/webhooks/{webhook['id']}/deliveries/replay"
     assert (await resident.client.post(path, body)).expect(202)["queued"] == 1
-    assert [event.replay_of for event in await queued(1)] == [wanted.id]
+    assert [event.replay_of for event in await queued(1, DELIVERIES_BULK)] == [wanted.id]
 
 
 async def test_as_many_are_replayed_as_one_request_may(
@@ -207,7 +209,7 @@ async def test_as_many_are_replayed_as_one_request_may(
     path = f"/webhooks/{webhook['id']}/deliveries/replay"
     done = (await resident.client.post(path, {"limit": LARGEST})).expect(202)
     assert done == {"queued": 120, "not_kept": 0, "more": False}
-    assert len({event.delivery_id for event in await queued(120)}) == 120
+    assert len({event.delivery_id for event in await queued(120, DELIVERIES_BULK)}) == 120
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,13 @@
 import asyncio
 from dataclasses import replace
 
+import pytest
 from aio_pika import Message
 
 from conduit.bus.connection import Bus
 from conduit.bus.consumer import MOST_FAULTS, Again, Consumer, Dead, Done, Incoming, Outcome
 from conduit.bus.publisher import Publisher
-from conduit.bus.topology import DELIVERIES, DELIVERIES_DEAD, delay_queue
+from conduit.bus.topology import DELIVERIES, DELIVERIES_BULK, DELIVERIES_DEAD, LANES, delay_queue
 from conduit.errors import BrokerUnavailable, StoreUnavailable
 from conduit.events import DomainCheckRequested, Packet, decode, encode
 from tests.integration.bus.conftest import Consume, Queues, Seen, packet
@@ -178,6 +179,31 @@ async def test_too_many_faults_end_in_the_dead_letter_queue(
     await consume(_faulty)
     await publisher.publish(packet(b"poison"), DELIVERIES, faults=MOST_FAULTS)
     assert (await queues.take(DELIVERIES_DEAD)).body == b"poison"
+
+
+@pytest.mark.parametrize("lane", LANES)
+async def test_what_a_handler_fails_on_comes_back_by_its_lane(
+    bus: Bus, publisher: Publisher, queues: Queues, lane: str
+) -> None:
+    async def fails(incoming: Incoming) -> Outcome:
+        if incoming.packet.body == b"away":
+            raise StoreUnavailable("away")
+        raise ZeroDivisionError
+
+    consumer = Consumer(bus, publisher, lane, fails, prefetch=10)
+    await consumer.start()
+    for body in (b"away", b"poison"):
+        await publisher.publish(packet(body), lane)
+        assert (await queues.take(delay_queue(5, lane))).body == body
+    await consumer.stop()
+
+
+async def test_what_expires_in_a_lanes_delay_comes_back_to_that_lane(
+    publisher: Publisher, queues: Queues
+) -> None:
+    await publisher.publish(packet(b"bulk"), delay_queue(1, DELIVERIES_BULK))
+    assert (await queues.take(DELIVERIES_BULK)).body == b"bulk"
+    assert await queues.count(DELIVERIES) == 0
 
 
 async def test_stop_waits_for_what_is_in_flight_and_takes_no_more(

@@ -10,7 +10,7 @@ import pytest
 
 from conduit.bus.connection import open_bus
 from conduit.bus.rpc import RpcClient
-from conduit.bus.topology import WEBHOOKS_SIMULATE
+from conduit.bus.topology import DELIVERIES, WEBHOOKS_SIMULATE
 from conduit.events import SimulationDone, SimulationRequested
 from conduit.model.delivery import Result
 from conduit.model.webhook import DeliveryMode, Webhook
@@ -55,7 +55,7 @@ async def call(mode: str, mailroom: Mailroom, webhook: Webhook, rpc: RpcClient) 
     if mode == "queued":
         await mailroom.accept(webhook)
     elif mode == "sync":
-        delivery = SyncDelivery(rpc, sync_timeout=20, queued_timeout=20)
+        delivery = SyncDelivery(rpc, lambda _: DELIVERIES, sync_timeout=20, queued_timeout=20)
         await delivery.deliver(mail_to(webhook), DeliveryMode.SYNC)
     else:
         request = SimulationRequested(webhook.id, "ann@example.com", "Hello", "a", 10)

@@ -9,6 +9,7 @@ import pytest
 
 from conduit.bus.connection import open_bus
 from conduit.bus.rpc import RpcClient
+from conduit.bus.topology import DELIVERIES, LANES
 from conduit.events import MailAccepted
 from conduit.model.delivery import DeliveryState, Result
 from conduit.model.envelope import Envelope
@@ -58,12 +59,15 @@ class Ingest:
 
     def __init__(self, rpc: RpcClient) -> None:
         self._rpc = rpc
+        self.lane = DELIVERIES
 
     async def reply(
         self, event: MailAccepted, mode: DeliveryMode = SYNC, *, wait: float = 20
     ) -> str:
         """Return the line that the sender gets, who waits for so many seconds."""
-        delivery = SyncDelivery(self._rpc, sync_timeout=wait, queued_timeout=wait)
+        delivery = SyncDelivery(
+            self._rpc, lambda _: self.lane, sync_timeout=wait, queued_timeout=wait
+        )
         return str((await delivery.deliver(event, mode)).reply)
 
 
@@ -385,9 +389,11 @@ async def test_one_mail_whose_sender_waits_is_the_probe(
     assert (await ingest.reply(mail_to(webhook))).startswith("250 ")
 
 
+@pytest.mark.parametrize("lane", LANES)
 async def test_then_queued_tells_of_a_quick_first_attempt(
-    mailroom: Mailroom, receiver: Receiver, ingest: Ingest
+    mailroom: Mailroom, receiver: Receiver, ingest: Ingest, lane: str
 ) -> None:
+    ingest.lane = lane
     webhook = await mailroom.webhook(receiver.url, delivery_mode=THEN_QUEUED)
     event = mail_to(webhook)
     line = await ingest.reply(event, THEN_QUEUED)

@@ -12,7 +12,7 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from conduit.bus.connection import open_bus
 from conduit.bus.packets import from_message
-from conduit.bus.topology import DELIVERIES
+from conduit.bus.topology import LANES
 from conduit.events import MailAccepted, decode
 from conduit.model.domain import Domain, new_verification_token
 from conduit.model.ids import Prefix, new_id
@@ -149,12 +149,15 @@ class Queued:
         self._messages = messages
         self._sentinel = sentinel
         self._events: dict[str, list[MailAccepted]] = {}
+        self.lanes: dict[str, str] = {}
+        """The queue on which each mail was, by delivery."""
 
     async def take(self, message: AbstractIncomingMessage) -> None:
         """Keep what came."""
         event = decode(from_message(message))
         assert isinstance(event, MailAccepted)
         self._events.setdefault(event.webhook_id, []).append(event)
+        self.lanes[event.delivery_id] = str(message.routing_key)
 
     def of(self, webhook: Webhook) -> list[MailAccepted]:
         """Return the mails to a webhook so far."""
@@ -199,17 +202,18 @@ async def queued(settings: Settings, store: Store, ingest: Ingest) -> AsyncItera
 
 @asynccontextmanager
 async def watch(settings: Settings, store: Store, port: int) -> AsyncIterator[Queued]:
-    """Take everything off the queue of deliveries."""
+    """Take everything off the queues of deliveries."""
     url = settings["CONDUIT_AMQP_URL"]
     sentinel = await insert_webhook(store)
     messages = Messages(store, StoreSettings().message_retention)
     queued = Queued(port, messages, sentinel)
     async with open_bus(BusSettings(amqp_url=url)) as bus:
         channel = await bus.channel()
-        queue = await channel.get_queue(DELIVERIES, ensure=False)
-        tag = await queue.consume(queued.take, no_ack=True)
+        queues = [await channel.get_queue(lane, ensure=False) for lane in LANES]
+        tags = [await queue.consume(queued.take, no_ack=True) for queue in queues]
         yield queued
-        await queue.cancel(tag)
+        for queue, tag in zip(queues, tags, strict=True):
+            await queue.cancel(tag)
 
 
 @pytest.fixture

@@ -117,6 +117,48 @@ async def test_a_webhook_always_has_one_place() -> None:
     await taken(places, "wh_2", 1)
 
 
+async def test_a_webhook_has_its_places_in_all_rooms_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_PATIENCE", 0.001)
+    places = Places(3, ROOM)
+    bulk = places.beside(ROOM)
+    await taken(bulk, "wh_1", 2)
+    [place] = await taken(places, "wh_1", 1)
+    assert await places.take("wh_1") is None
+    assert await bulk.take("wh_1") is None
+    place.leave()
+    await taken(bulk, "wh_1", 1)
+
+
+async def test_a_room_that_is_full_takes_nothing_from_the_one_beside(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_UNKNOWN_PACE", 1000.0)
+    places = Places(20, ROOM)
+    bulk = places.beside(ROOM)
+    for number in range(ROOM):
+        while await bulk.take(f"wh_{number}") is not None:
+            pass
+    assert await bulk.take("wh_another") is not None
+    assert await bulk.take("wh_another") is None
+    await taken(places, "wh_quick", 20)
+
+
+async def test_who_waits_in_one_room_comes_in_when_a_place_in_the_other_is_left() -> None:
+    places = Places(1, ROOM)
+    bulk = places.beside(ROOM)
+    [place] = await taken(places, "wh_1", 1)
+    waiting = [asyncio.create_task(room.take("wh_1")) for room in (bulk, places)]
+    await asyncio.sleep(0)
+    place.leave()
+    first = await waiting[0]
+    assert first is not None
+    assert not waiting[1].done()
+    first.leave()
+    assert await waiting[1] is not None
+
+
 def test_turns_are_as_far_apart_as_calls_end() -> None:
     wait, tail = expected(0, 100, 0.5, chance=0)
     assert (wait, tail) == (1.5, 101.5)

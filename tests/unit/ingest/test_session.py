@@ -141,13 +141,13 @@ class House:
             directory=self,
             policy_of=self.policy_of,
             authenticator=self,
+            lane_of=lambda _webhook_id: "queue",
             publisher=self.bus,
             messages=self.store,
             sync=self,
             refusals=self,
         )
         terms = Terms(
-            "queue",
             LIMITS.size // 2,
             "mx.example",
             authenticate_all=False,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conduit.bus.topology import DELIVERIES, DELIVERIES_SYNC
+from conduit.bus.topology import DELIVERIES, DELIVERIES_BULK, DELIVERIES_SYNC
 from conduit.errors import BrokerUnavailable, NoAnswer
 from conduit.events import DeliveryAnswered, DeliveryAsked, DeliveryOutcome, Event, MailAccepted
 from conduit.model.envelope import Envelope
@@ -176,8 +176,8 @@ class Dispatcher:
         return answer
 
 
-def delivery(dispatcher: Dispatcher) -> SyncDelivery:
-    return SyncDelivery(dispatcher, sync_timeout=25, queued_timeout=5)
+def delivery(dispatcher: Dispatcher, lane: str = DELIVERIES) -> SyncDelivery:
+    return SyncDelivery(dispatcher, lambda _webhook_id: lane, sync_timeout=25, queued_timeout=5)
 
 
 async def test_sync_is_a_question_with_times() -> None:
@@ -191,11 +191,12 @@ async def test_sync_is_a_question_with_times() -> None:
     assert dispatcher.times == [(25, pytest.approx(5))]
 
 
-async def test_sync_then_queued_is_a_mail_on_the_queue() -> None:
+@pytest.mark.parametrize("lane", [DELIVERIES, DELIVERIES_BULK])
+async def test_sync_then_queued_is_a_mail_in_its_lane(lane: str) -> None:
     dispatcher = Dispatcher(said("permanent"))
-    conclusion = await delivery(dispatcher).deliver(MAIL, THEN_QUEUED)
+    conclusion = await delivery(dispatcher, lane).deliver(MAIL, THEN_QUEUED)
     assert str(conclusion.reply) == REFUSED
-    assert dispatcher.asked == [(DELIVERIES, MAIL)]
+    assert dispatcher.asked == [(lane, MAIL)]
     assert dispatcher.times == [(5,)]
 
 

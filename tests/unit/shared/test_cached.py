@@ -169,3 +169,64 @@ async def test_a_look_up_that_fails_late_leaves_a_newer_answer(lookups: Lookups)
     with pytest.raises(RuntimeError):
         await late
     assert await cached.get("a") == "a1"
+
+
+async def renewed(cached: Cached[str, str]) -> None:
+    """Let the loop go round until no renewal is under way; its clock stands still here."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not cached._renewals
+
+
+async def test_what_is_in_use_is_renewed_before_it_ends_and_nobody_waits(
+    lookups: Lookups, clock: list[float]
+) -> None:
+    cached = Cached(lookups, seconds=4, size=10, renew=True)
+    assert await cached.get("a") == "a1"
+    clock[0] += 1.9
+    assert await cached.get("a") == "a1"
+    assert lookups.keys == ["a"]
+    clock[0] += 0.2
+    lookups.open.clear()
+    for _ in range(3):
+        assert await cached.get("a") == "a1"
+        await asyncio.sleep(0)
+    assert lookups.keys == ["a", "a"]
+    lookups.open.set()
+    await renewed(cached)
+    assert await cached.get("a") == "a2"
+    clock[0] += 1.9  # its time is counted from the beginning of its look-up
+    assert await cached.get("a") == "a2"
+    assert lookups.keys == ["a", "a"]
+
+
+async def test_a_renewal_that_fails_is_told_when_the_answer_ends(
+    lookups: Lookups, clock: list[float]
+) -> None:
+    cached = Cached(lookups, seconds=4, size=10, renew=True)
+    assert await cached.get("a") == "a1"
+    lookups.failure = ZeroDivisionError()
+    clock[0] += 3
+    assert await cached.get("a") == "a1"
+    await renewed(cached)
+    assert await cached.get("a") == "a1"
+    await renewed(cached)
+    clock[0] += 1
+    with pytest.raises(ZeroDivisionError):
+        await cached.get("a")
+    assert lookups.keys == ["a"] * 4
+
+
+async def test_what_is_forgotten_is_not_brought_back_by_its_renewal(
+    lookups: Lookups, clock: list[float]
+) -> None:
+    cached = Cached(lookups, seconds=4, size=10, renew=True)
+    assert await cached.get("a") == "a1"
+    clock[0] += 3
+    lookups.open.clear()
+    assert await cached.get("a") == "a1"
+    await asyncio.sleep(0)
+    cached.forget("a")
+    lookups.open.set()
+    await renewed(cached)
+    assert await cached.get("a") == "a3"

@@ -1,4 +1,4 @@
-"""A consumer whose connection is lost at the two moments that a real broker seldom shows."""
+"""A consumer at moments that a real broker seldom shows: lost connections, a gate, a stop."""
 
 import asyncio
 from collections.abc import Mapping
@@ -44,12 +44,35 @@ def handled() -> list[Incoming]:
     return []
 
 
-def consumer_of(broker: Broker, handled: list[Incoming]) -> Consumer:
+def consumer_of(
+    broker: Broker, handled: list[Incoming], gate: "ShutGate | None" = None
+) -> Consumer:
     async def handle(incoming: Incoming) -> Outcome:
         handled.append(incoming)
         return Done()
 
-    return Consumer(cast(Bus, broker), cast(Publisher, None), "queue", handle, prefetch=1)
+    bus, publisher = cast(Bus, broker), cast(Publisher, None)
+    return Consumer(bus, publisher, "queue", handle, prefetch=1, gate=gate)
+
+
+class ShutGate:
+    """Lets messages begin when the test opens it, and counts who has left."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.waiting = 0
+        self.left = 0
+
+    async def enter(self) -> "ShutGate":
+        self.waiting += 1
+        await self.open.wait()
+        return self
+
+    async def give_way(self) -> None:
+        raise AssertionError("nobody is put off here")
+
+    def leave(self) -> None:
+        self.left += 1
 
 
 async def test_a_start_waits_for_a_connection_that_is_lost_meanwhile(
@@ -69,11 +92,16 @@ class Message:
     type, body, redelivered, reply_to = "mail.accepted", b"", False, None
     headers: Mapping[str, Any] = {"conduit-meta": "{}", "conduit-version": 1}
 
-    def __init__(self) -> None:
+    def __init__(self, *, lost: bool = False) -> None:
+        self.lost = lost
         self.acknowledged = asyncio.Event()
+        self.given_back = False
 
     def ack(self) -> None:
         self.acknowledged.set()
+
+    def nack(self) -> None:
+        self.given_back = True
 
 
 async def test_a_stop_takes_no_more_though_the_queue_goes_on(handled: list[Incoming]) -> None:
@@ -88,3 +116,43 @@ async def test_a_stop_takes_no_more_though_the_queue_goes_on(handled: list[Incom
     await stopping.stop()  # waits for what is in flight
     assert len(handled) == 1
     assert not after.acknowledged.is_set()
+
+
+async def test_a_message_begins_when_the_gate_lets_it(handled: list[Incoming]) -> None:
+    broker, gate, message = Broker(lost=0), ShutGate(), Message()
+    consumer = consumer_of(broker, handled, gate)
+    await consumer.start()
+    broker.deliver(message)
+    await asyncio.sleep(0)
+    assert (gate.waiting, handled) == (1, [])
+    gate.open.set()
+    async with asyncio.timeout(10):
+        await message.acknowledged.wait()
+        await consumer.stop()
+    assert (gate.left, len(handled)) == (1, 1)
+
+
+async def test_what_waits_at_the_gate_is_given_back_by_a_stop(handled: list[Incoming]) -> None:
+    broker, gate, message = Broker(lost=0), ShutGate(), Message()
+    consumer = consumer_of(broker, handled, gate)
+    await consumer.start()
+    broker.deliver(message)
+    stopping = asyncio.create_task(consumer.stop())
+    await asyncio.sleep(0)
+    gate.open.set()
+    async with asyncio.timeout(10):
+        await stopping
+    assert (message.given_back, handled, gate.left) == (True, [], 1)
+    assert not message.acknowledged.is_set()
+
+
+async def test_what_is_lost_at_the_gate_does_not_begin(handled: list[Incoming]) -> None:
+    """The broker has given it out again by then: it would be called twice."""
+    broker, gate, message = Broker(lost=0), ShutGate(), Message(lost=True)
+    consumer = consumer_of(broker, handled, gate)
+    await consumer.start()
+    gate.open.set()
+    broker.deliver(message)
+    async with asyncio.timeout(10):
+        await consumer.stop()
+    assert (message.given_back, handled, gate.left) == (False, [], 1)

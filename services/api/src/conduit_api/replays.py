@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from conduit.bus.topology import DELIVERIES
+from conduit.bus.topology import DELIVERIES, DELIVERIES_BULK
 from conduit.errors import BrokerUnavailable
 from conduit.events import MailAccepted, Packet, encode
 from conduit.model.delivery import Delivery, DeliveryFilter, DeliveryState
@@ -70,7 +70,7 @@ class Replays:
 
         Raise BrokerUnavailable when it is in doubt whether it is queued.
         """
-        batch = await self._batch([delivery])
+        batch = await self._batch([delivery], DELIVERIES)
         if batch.in_doubt:
             raise BrokerUnavailable("the replay was not confirmed")
         return batch.replays[0] if batch.replays else None
@@ -78,7 +78,7 @@ class Replays:
     async def many(
         self, webhook_id: str, wanted: DeliveryFilter, after: Position | None, limit: int
     ) -> Replayed:
-        """Queue replays of deliveries that have none yet, the oldest first.
+        """Queue replays of deliveries that have none yet, the oldest first, behind new mail.
 
         Where the broker goes away in between, what it has not confirmed is left for the next
         request; raise BrokerUnavailable when it has confirmed nothing.
@@ -87,7 +87,7 @@ class Replays:
         queued = not_kept = 0
         for start in range(0, min(len(found), limit), _AT_ONCE):
             deliveries = found[start : min(start + _AT_ONCE, limit)]
-            batch = await self._batch(deliveries)
+            batch = await self._batch(deliveries, DELIVERIES_BULK)
             queued, not_kept = queued + len(batch.replays), not_kept + batch.not_kept
             if batch.in_doubt:
                 if queued == 0:
@@ -96,7 +96,7 @@ class Replays:
             after = (deliveries[-1].received_at, deliveries[-1].id)
         return Replayed(queued, not_kept, more=len(found) > limit, position=after)
 
-    async def _batch(self, deliveries: Sequence[Delivery]) -> _Batch:
+    async def _batch(self, deliveries: Sequence[Delivery], lane: str) -> _Batch:
         """Queue replays, and write down those that the broker has confirmed.
 
         They are queued first: a record without its event would be pending for ever, while an event
@@ -106,7 +106,7 @@ class Replays:
         kept = await self._messages.hold({each.message_id for each in deliveries}, now)
         originals = [each for each in deliveries if each.message_id in kept]
         replays = [_replay_of(original, now) for original in originals]
-        confirmed = await asyncio.gather(*(self._confirmed(replay) for replay in replays))
+        confirmed = await asyncio.gather(*(self._confirmed(replay, lane) for replay in replays))
         queued = [replay for replay, sure in zip(replays, confirmed, strict=True) if sure]
         if queued:
             await self._deliveries.put(queued)
@@ -114,9 +114,9 @@ class Replays:
             await self._deliveries.note_replayed(sent, now)
         return _Batch(queued, len(deliveries) - len(originals), len(originals) - len(queued))
 
-    async def _confirmed(self, replay: Delivery) -> bool:
+    async def _confirmed(self, replay: Delivery, lane: str) -> bool:
         try:
-            await self._publisher.publish(encode(MailAccepted.of(replay)), DELIVERIES)
+            await self._publisher.publish(encode(MailAccepted.of(replay)), lane)
         except BrokerUnavailable as error:
             log.warning("replay.in_doubt", extra={"delivery_id": replay.id, "error": str(error)})
             return False

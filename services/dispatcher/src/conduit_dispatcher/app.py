@@ -1,15 +1,18 @@
 """How the dispatcher is put together; what is built last stops first."""
 
+import asyncio
 import logging
+from collections.abc import Awaitable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 from conduit.bus.connection import open_bus
-from conduit.bus.consumer import Consumer
+from conduit.bus.consumer import Consumer, Handler, Incoming, Outcome
 from conduit.bus.publisher import Publisher
 from conduit.bus.rpc import RpcServer, answering
-from conduit.bus.topology import DELIVERIES, DELIVERIES_SYNC, WEBHOOKS_SIMULATE
+from conduit.bus.topology import DELIVERIES_SYNC, WEBHOOKS_SIMULATE
 from conduit.dns.resolvers import host_resolver
 from conduit.security.attachment_links import AttachmentLinks
 from conduit.security.secrets import SecretBox
@@ -32,6 +35,7 @@ from conduit_dispatcher.calls import CallBuilder
 from conduit_dispatcher.deliver import Deliverer
 from conduit_dispatcher.door import Door
 from conduit_dispatcher.endpoints import Endpoints
+from conduit_dispatcher.lanes import BULK, HURRY
 from conduit_dispatcher.links import LinkMaker
 from conduit_dispatcher.mails import Mails
 from conduit_dispatcher.pacing import Pacer, Patience
@@ -43,6 +47,7 @@ from conduit_dispatcher.sender import Sender, open_sender
 from conduit_dispatcher.settings import DispatcherSettings
 from conduit_dispatcher.simulation import Simulator
 from conduit_dispatcher.synchronous import SyncDeliverer
+from conduit_dispatcher.turnstile import Turnstile
 from conduit_dispatcher.waiting import WaitingRoom
 
 log = logging.getLogger(__name__)
@@ -80,11 +85,27 @@ async def compose(settings: DispatcherSettings, lifecycle: Lifecycle) -> None:
     lifecycle.spawn(releaser.run(), "releaser")
 
     deliverer = _deliverer(settings, store, messages, sender, recorder)
-    consumer = Consumer(
-        bus, publisher, DELIVERIES, deliverer.handle, prefetch=settings.dispatcher_prefetch
-    )
-    await consumer.start()
-    lifecycle.on_stop(consumer.stop)
+    turnstile = Turnstile()
+    lanes = [
+        Consumer(
+            bus,
+            publisher,
+            HURRY.queue,
+            _hurrying(deliverer.handle, turnstile),
+            prefetch=settings.dispatcher_prefetch,
+        ),
+        Consumer(
+            bus,
+            publisher,
+            BULK.queue,
+            _of_bulk_lane(deliverer, settings).handle,
+            prefetch=settings.dispatcher_bulk_prefetch,
+            gate=turnstile,
+        ),
+    ]
+    lifecycle.on_stop(partial(_stop, lanes))
+    for lane in lanes:
+        await lane.start()
 
     # A consumer and a channel of its own: no backlog of queued mail is before who waits.
     once = replace(deliverer, schedule=RetrySchedule((), jitter=0))
@@ -93,7 +114,7 @@ async def compose(settings: DispatcherSettings, lifecycle: Lifecycle) -> None:
         bus,
         publisher,
         DELIVERIES_SYNC,
-        answering(waiting.answer),
+        _hurrying(answering(waiting.answer), turnstile),
         prefetch=settings.dispatcher_sync_prefetch,
     )
     await awaited.start()
@@ -128,7 +149,10 @@ def _deliverer(
 ) -> Deliverer:
     webhooks = Webhooks(store)
     cached = Cached(
-        webhooks.of_id, seconds=settings.dispatcher_webhook_cache, size=_CACHED_WEBHOOKS
+        webhooks.of_id,
+        seconds=settings.dispatcher_webhook_cache,
+        size=_CACHED_WEBHOOKS,
+        renew=True,
     )
     calls = CallBuilder(
         SecretBox(settings.encryption_keys),
@@ -139,11 +163,13 @@ def _deliverer(
     mails = Mails(messages, schedule.longest_wait)
     signer = AttachmentLinks(settings.encryption_keys, settings.public_url)
     return Deliverer(
+        lane=HURRY,
         webhook_of=cached.get,
         webhooks=webhooks,
         notices=Notices(store),
         mails=mails,
         waiting=WaitingRoom(
+            HURRY,
             mails,
             Deliveries(store, settings.log_retention),
             Holdings(store),
@@ -158,6 +184,33 @@ def _deliverer(
         recorder=recorder,
         schedule=schedule,
     )
+
+
+def _of_bulk_lane(deliverer: Deliverer, settings: DispatcherSettings) -> Deliverer:
+    """Return the deliverer of the bulk lane, which takes no room from the mail in a hurry."""
+    room, door = settings.dispatcher_bulk_prefetch, deliverer.door
+    return replace(
+        deliverer,
+        lane=BULK,
+        waiting=replace(deliverer.waiting, lane=BULK),
+        patience=Patience(room // _WAITING_SHARE),
+        door=replace(door, places=door.places.beside(room)),
+    )
+
+
+async def _stop(lanes: Sequence[Consumer]) -> None:
+    """Stop them together: while one finishes slow calls, the other is to begin none."""
+    await asyncio.gather(*(lane.stop() for lane in lanes))
+
+
+def _hurrying(handle: Handler, turnstile: Turnstile) -> Handler:
+    """Return the handler of a lane whose mail the bulk lane gives way to."""
+
+    def hurried(incoming: Incoming) -> Awaitable[Outcome]:
+        turnstile.hurry()
+        return handle(incoming)
+
+    return hurried
 
 
 def _door(settings: DispatcherSettings, store: Store) -> Door:

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from prometheus_client import Histogram
 
-from conduit.bus.consumer import Again, Dead, Done, Incoming, Outcome
+from conduit.bus.consumer import Dead, Done, Incoming, Outcome
 from conduit.errors import MalformedEvent, VersionConflict
 from conduit.events import (
     DeliveryAnswered,
@@ -34,6 +34,7 @@ from conduit.webhook.shape import ShapeError
 from conduit_dispatcher.answers import Answer, not_called, told
 from conduit_dispatcher.calls import CallBuilder
 from conduit_dispatcher.door import Door, Entry, PutOff, Why
+from conduit_dispatcher.lanes import Lane
 from conduit_dispatcher.links import LinkMaker
 from conduit_dispatcher.mails import Mails
 from conduit_dispatcher.overrides import NOTHING_SAID
@@ -80,8 +81,9 @@ class Notices(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Deliverer:
-    """Handles the events of the queue; each method is a step of the story."""
+    """Handles the events of a lane; each method is a step of the story."""
 
+    lane: Lane
     webhook_of: Callable[[str], Awaitable[Webhook | None]]
     webhooks: Webhooks
     notices: Notices
@@ -103,7 +105,7 @@ class Deliverer:
         if event.not_before and not event.parked:
             wait = event.due_in(utc_now()).total_seconds()
             if wait > 0 and not await self.patience.wait(wait):
-                return Again(incoming.packet, wait)
+                return self.lane.later(incoming.packet, wait, paced=event.paced)
         webhook = await self.webhook_of(event.webhook_id)
         if webhook is None:
             log.info("delivery.webhook_deleted", extra=_ids(event))
@@ -144,7 +146,7 @@ class Deliverer:
             event, webhook, redelivered=incoming.redelivered, entry=entry, instead=instead
         )
         word = encode(told(event.delivery_id, answer)) if incoming.waited_for else None
-        return _outcome(event, step, word)
+        return _outcome(event, step, word, self.lane)
 
     async def _paused(self, incoming: Incoming, event: MailAccepted, webhook: Webhook) -> Outcome:
         """Have a mail wait until its webhook is resumed.
@@ -154,6 +156,7 @@ class Deliverer:
         if await self._made_before(event):
             again = replace(incoming, redelivered=True)
             return await self._attempted(again, event, webhook)
+        await incoming.may_give_way()
         if not await self.waiting.hold(event, webhook):
             return await self._attempted(incoming, event, webhook, instead=_NOT_KEPT)
         return Done(_word(incoming, event, DeliveryOutcome.QUEUED))
@@ -163,6 +166,7 @@ class Deliverer:
     ) -> Outcome:
         if self.waiting.in_vain(event, put_off):
             return await self._attempted(incoming, event, webhook, instead=_WAITED_IN_VAIN)
+        await incoming.may_give_way()
         word = _word(incoming, event, DeliveryOutcome.QUEUED)
         return await self.waiting.put_off(incoming, event, webhook, put_off, word)
 
@@ -320,12 +324,12 @@ def _word(incoming: Incoming, event: MailAccepted, outcome: DeliveryOutcome) -> 
     return encode(DeliveryAnswered(event.delivery_id, outcome))
 
 
-def _outcome(event: MailAccepted, step: NextStep, word: Packet | None) -> Outcome:
+def _outcome(event: MailAccepted, step: NextStep, word: Packet | None, lane: Lane) -> Outcome:
     match step:
         case Finished():
             return Done(word)
         case Retry(at):
             wait = (at - utc_now()).total_seconds()
-            return Again(encode(event.next_attempt(at)), wait, told=word)
+            return lane.later(encode(event.next_attempt(at)), wait, told=word)
         case GiveUp():
             return Dead(encode(event), word)

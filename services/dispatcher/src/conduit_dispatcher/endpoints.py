@@ -76,7 +76,8 @@ class Endpoints:
     def __init__(self, healths: Healths, rules: Rules, *, cache: float) -> None:
         self._healths = healths
         self._rules = rules
-        self._cached = Cached(Batched(healths.of_ids).get, seconds=cache, size=_CACHED)
+        look_up = Batched(healths.of_ids).get
+        self._cached = Cached(look_up, seconds=cache, size=_CACHED, renew=True)
         self._locks = Locks()
         self._tails: OrderedDict[str, datetime] = OrderedDict()
 

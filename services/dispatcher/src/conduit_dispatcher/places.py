@@ -1,5 +1,8 @@
 """Places: how many calls of one webhook are under way, and when the turn of the others is.
 
+Each lane of mail has a room, lest the mail that is in no hurry take what the other needs; a webhook
+has its places in all rooms together.
+
 What exceeds a webhook's places waits in memory if its turn comes sooner than RabbitMQ's shortest
 delay would take, so that a quick endpoint is kept busy. Otherwise it goes to a delay queue, until
 its turn by the webhook's own pace: so the mail of a slow endpoint neither holds what the others
@@ -8,6 +11,7 @@ need nor goes round and round.
 
 import asyncio
 from collections import OrderedDict, deque
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -47,10 +51,18 @@ class _Line:
 
     def __init__(self) -> None:
         self.in_flight = 0
-        self.waiting: deque[asyncio.Future[bool]] = deque()
+        self.waiting: deque[_Waiting] = deque()
         self.pace = _UNKNOWN_PACE
         self.stuck = False  # somebody waited in vain, and no call has ended since
         self.tail = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting:
+    """Somebody who waits for a place in a room."""
+
+    places: "Places"
+    granted: "asyncio.Future[bool]"
 
 
 class Place:
@@ -85,17 +97,21 @@ class Place:
 class Places:
     """The places of all webhooks in this process: `cap` each, of `room` in all."""
 
-    def __init__(self, cap: int, room: int) -> None:
+    def __init__(self, cap: int, room: int, lines: "OrderedDict[str, _Line] | None" = None) -> None:
         self._cap = cap
         self._room = room
-        self._lines: OrderedDict[str, _Line] = OrderedDict()
+        self._lines: OrderedDict[str, _Line] = OrderedDict() if lines is None else lines
         self._in_flight = 0
         self._waiting = 0
+
+    def beside(self, room: int) -> "Places":
+        """Return the places of the same webhooks in a room beside this one."""
+        return Places(self._cap, room, self._lines)
 
     def free(self, webhook_id: str) -> Place | None:
         """Return a place if there is one at this moment, and nobody waits for it."""
         line = self._line(webhook_id)
-        if line.waiting or line.in_flight >= self._allowed():
+        if line.waiting or not self.are_left(line):
             return None
         line.in_flight += 1
         self._in_flight += 1
@@ -129,7 +145,7 @@ class Places:
             line.pace += (took - line.pace) * _WEIGHT
             line.stuck = False
         if line.waiting:
-            self._let_in(line)
+            _let_in(line)
         self._drop_if_idle(webhook_id, line)
 
     def _line(self, webhook_id: str) -> _Line:
@@ -152,7 +168,8 @@ class Places:
         """Wait for a place, and return whether there was one; it is taken then."""
         loop = asyncio.get_running_loop()
         granted: asyncio.Future[bool] = loop.create_future()
-        line.waiting.append(granted)
+        waiting = _Waiting(self, granted)
+        line.waiting.append(waiting)
         self._waiting += 1
         patience = loop.call_later(_PATIENCE, _give_up, granted)
         try:
@@ -166,18 +183,21 @@ class Places:
         finally:
             patience.cancel()
             self._waiting -= 1
-            if granted in line.waiting:
-                line.waiting.remove(granted)
+            if waiting in line.waiting:
+                line.waiting.remove(waiting)
         line.stuck = True
         return False
 
-    def _let_in(self, line: _Line) -> None:
-        while line.waiting and line.in_flight < self._allowed():
-            granted = line.waiting.popleft()
-            if not granted.done():
-                line.in_flight += 1
-                self._in_flight += 1
-                granted.set_result(True)
+    def grant(self, line: _Line, granted: "asyncio.Future[bool]") -> None:
+        """Give a place to who waits for it, unless nobody does any more."""
+        if not granted.done():
+            line.in_flight += 1
+            self._in_flight += 1
+            granted.set_result(True)
+
+    def are_left(self, line: _Line) -> bool:
+        """Whether there is a place for one more of a line."""
+        return line.in_flight < self._allowed()
 
     def _drop_if_idle(self, webhook_id: str, line: _Line) -> None:
         """Forget a line without calls, but remember the latest ones for their pace."""
@@ -189,6 +209,13 @@ class Places:
         oldest, first = self._lines.popitem(last=False)
         if first.in_flight or first.waiting:
             self._lines[oldest] = first
+
+
+def _let_in(line: _Line) -> None:
+    """Let in who waits the longest, whichever room that is for."""
+    while line.waiting and line.waiting[0].places.are_left(line):
+        first = line.waiting.popleft()
+        first.places.grant(line, first.granted)
 
 
 def _give_up(granted: "asyncio.Future[bool]") -> None:

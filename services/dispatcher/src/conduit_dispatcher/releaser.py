@@ -1,4 +1,4 @@
-"""Held mail goes on: when its webhook is resumed, to the queue; after too long, it has failed.
+"""Held mail goes on: when its webhook is resumed, to the bulk lane; after too long, it has failed.
 
 Each dispatcher looks every few seconds, and costs little when there is nothing. What is released is
 published first and let go then, so a crash in between makes a duplicate with the same id. A webhook
@@ -16,7 +16,7 @@ from typing import NoReturn, Protocol
 
 from prometheus_client import Counter
 
-from conduit.bus.topology import DELIVERIES
+from conduit.bus.topology import DELIVERIES_BULK
 from conduit.errors import BrokerUnavailable, Unavailable
 from conduit.events import MailAccepted, Packet, encode
 from conduit.model.delivery import Attempt, Delivery, DeliveryState, Result
@@ -32,7 +32,7 @@ HELD = Counter("conduit_dispatcher_held_mail", "Held mails that went on, by what
 
 _PAUSE = 2.0  # seconds between two looks when there was nothing to do
 _PACE = 0.25
-"""Seconds between two batches. They are as much mail as others do not mind before theirs."""
+"""Seconds between two batches, which are as much as the store can be asked for beside its work."""
 
 _BATCH = 50
 _HOLDINGS = 10_000  # in one look
@@ -159,7 +159,7 @@ class Releaser:
 
     async def _published(self, delivery: Delivery) -> bool:
         try:
-            await self.publisher.publish(encode(MailAccepted.of(delivery)), DELIVERIES)
+            await self.publisher.publish(encode(MailAccepted.of(delivery)), DELIVERIES_BULK)
         except BrokerUnavailable:
             return False
         return True

@@ -41,6 +41,10 @@ class DispatcherSettings(
     dispatcher_prefetch: Annotated[int, Field(ge=1, le=2000)] = Field(
         default=200, description="Deliveries under way at a time, in each process."
     )
+    dispatcher_bulk_prefetch: Annotated[int, Field(ge=1, le=2000)] = Field(
+        default=200,
+        description="The same of the bulk lane, whose mail is in no hurry, beside the others.",
+    )
     dispatcher_sync_prefetch: Annotated[int, Field(ge=1, le=2000)] = Field(
         default=200,
         description="Deliveries under way at a time, in each process, whose senders wait.",

@@ -7,7 +7,6 @@ from typing import Protocol
 from prometheus_client import Counter
 
 from conduit.bus.consumer import Again, Incoming
-from conduit.bus.topology import rough_delay
 from conduit.events import MailAccepted, Packet, encode
 from conduit.mail.parse import ParsedMail
 from conduit.model.delivery import DeliveryState
@@ -15,6 +14,7 @@ from conduit.model.ids import made_at
 from conduit.model.record import utc_now
 from conduit.model.webhook import Webhook
 from conduit_dispatcher.door import PutOff, Why
+from conduit_dispatcher.lanes import Lane, parked
 from conduit_dispatcher.mails import Mails
 from conduit_dispatcher.recorder import Recorder
 from conduit_dispatcher.records import delivery_of, mail_to_keep
@@ -22,7 +22,7 @@ from conduit_dispatcher.records import delivery_of, mail_to_keep
 PUT_OFF = Counter(
     "conduit_dispatcher_put_off",
     "Mails that had to wait: for an endpoint that fails or is busy, a rate, a paused webhook.",
-    ["why"],
+    ["why", "lane"],
 )
 
 _BRIEF = 60.0
@@ -45,8 +45,9 @@ class Holdings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WaitingRoom:
-    """Has mail wait, for `longest_wait` at most, and has that seen."""
+    """Has mail of a lane wait, for `longest_wait` at most, and has that seen."""
 
+    lane: Lane
     mails: Mails
     deliveries: Deliveries
     holdings: Holdings
@@ -61,7 +62,7 @@ class WaitingRoom:
             return False
         await self._record(event, webhook, mail, held_at=now)
         await self.holdings.note(webhook.id, now)
-        PUT_OFF.labels("paused").inc()
+        PUT_OFF.labels("paused", self.lane.queue).inc()
         return True
 
     def in_vain(self, event: MailAccepted, put_off: PutOff) -> bool:
@@ -82,8 +83,8 @@ class WaitingRoom:
         until = put_off.until
         wait = (until - utc_now()).total_seconds()
         if until == event.not_before:
-            return Again(incoming.packet, rough_delay(wait))
-        PUT_OFF.labels(put_off.why).inc()
+            return parked(incoming.packet, wait)
+        PUT_OFF.labels(put_off.why, self.lane.queue).inc()
         paced, failing = put_off.why is Why.PACED, put_off.why is Why.FAILING
         known, matters = event.on_record, wait >= _BRIEF
         if paced or (not known and (failing or matters)):
@@ -92,7 +93,9 @@ class WaitingRoom:
         elif failing and matters:
             await self._record_postponed(event, webhook, until)
         later = encode(event.postponed(until, paced=paced, parked=not paced, recorded=known))
-        return Again(later, wait if paced else rough_delay(wait), told=told)
+        if paced:
+            return self.lane.later(later, wait, paced=True, told=told)
+        return parked(later, wait, told)
 
     async def _record_pending(self, event: MailAccepted, webhook: Webhook, at: datetime) -> None:
         mail = await self.mails.read(event, needed=at)

@@ -7,7 +7,6 @@ from functools import partial
 from conduit.bus.connection import Bus, open_bus
 from conduit.bus.publisher import Publisher
 from conduit.bus.rpc import RpcClient
-from conduit.bus.topology import DELIVERIES
 from conduit.dns.lookups import DnsLookups
 from conduit.mail.authentication.authenticate import Authenticator
 from conduit.model.policy import SmtpPolicy
@@ -35,6 +34,7 @@ from conduit_smtp_ingest.refusals import Refusals
 from conduit_smtp_ingest.server import Server
 from conduit_smtp_ingest.sessions import Sessions
 from conduit_smtp_ingest.settings import Authentication, IngestSettings
+from conduit_smtp_ingest.shares import Shares
 from conduit_smtp_ingest.synchronous import SyncDelivery
 
 log = logging.getLogger(__name__)
@@ -94,6 +94,7 @@ async def _neighbours(
     publisher, rpc = Publisher(bus), RpcClient(bus)
     await publisher.open()
     await rpc.open()
+    shares = Shares(settings.smtp_share_at_once, settings.smtp_share_per_second)
     return Neighbours(
         directory=Directory(
             Webhooks(store).of_addresses,
@@ -106,10 +107,12 @@ async def _neighbours(
             signature_limit=settings.smtp_dkim_signature_limit,
             timeout=settings.smtp_authentication_timeout,
         ),
+        lane_of=shares.lane,
         publisher=publisher,
         messages=Messages(store, settings.message_retention),
         sync=SyncDelivery(
             rpc,
+            shares.lane,
             sync_timeout=settings.smtp_sync_timeout,
             queued_timeout=settings.smtp_sync_then_queued_timeout,
         ),
@@ -119,7 +122,6 @@ async def _neighbours(
 
 def _terms(settings: IngestSettings) -> Terms:
     return Terms(
-        queue=DELIVERIES,
         bus_limit=settings.smtp_bus_limit,
         hostname=settings.smtp_hostname,
         authenticate_all=settings.smtp_authentication is Authentication.ALWAYS,

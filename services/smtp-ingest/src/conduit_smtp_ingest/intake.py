@@ -142,16 +142,16 @@ class Intake:
     ) -> Sequence[Reply]:
         began = time.perf_counter()
         events = await self._events(raw, transaction, client, results)
-        packets = [encode(event) for event in events]
-        if len(packets) == 1:
-            await self._with.publisher.publish(packets[0], self._terms.queue)
+        if len(events) == 1:
+            await self._publish(events[0])
         else:
-            await asyncio.gather(
-                *(self._with.publisher.publish(p, self._terms.queue) for p in packets)
-            )
+            await asyncio.gather(*map(self._publish, events))
         DURABLE.observe(time.perf_counter() - began)
         _log_accepted(events, client)
         return queued([event.delivery_id for event in events])
+
+    async def _publish(self, event: MailAccepted) -> None:
+        await self._with.publisher.publish(encode(event), self._with.lane_of(event.webhook_id))
 
     async def _awaited(
         self, raw: bytes, transaction: Transaction, client: Client, results: AuthResults | None

@@ -72,13 +72,12 @@ class Notes(Protocol):
 class Terms:
     """On what terms mail is taken.
 
-    `queue` is where it goes, `bus_limit` the octets of a mail that travels there, `hostname` who
-    we are in its trace, `authenticate_all` whether mail is looked into that no policy asks of,
+    `bus_limit` are the octets of a mail that travels on the bus, `hostname` is who we are in its
+    trace, `authenticate_all` whether mail is looked into that no policy asks of,
     `recipients` how many a mail may have, and `sync_limit` how many senders may wait for one
     webhook at a time.
     """
 
-    queue: str
     bus_limit: int
     hostname: str
     authenticate_all: bool
@@ -88,11 +87,16 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """Whom the intake works with. `policy_of` takes the ids of an account and of its policy."""
+    """Whom the intake works with.
+
+    `policy_of` takes the ids of an account and of its policy; `lane_of` gives the queue for one
+    more mail of a webhook.
+    """
 
     directory: Finds
     policy_of: Callable[[tuple[str, str]], Awaitable[SmtpPolicy | None]]
     authenticator: Authenticates
+    lane_of: Callable[[str], str]
     publisher: Publishes
     messages: Keeps
     sync: Delivers

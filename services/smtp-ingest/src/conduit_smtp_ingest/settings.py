@@ -140,6 +140,14 @@ class IngestSettings(ServiceSettings, BusSettings, StoreSettings, DnsSettings):
         default=50,
         description="Senders that may wait for one webhook at a time, in each process.",
     )
+    smtp_share_at_once: Count = Field(
+        default=50,
+        description="Mails of one webhook that may come at once, in each process, and be delivered "
+        "in their turn; what is beyond its share gives way to other webhooks' mail.",
+    )
+    smtp_share_per_second: Annotated[float, Field(gt=0)] = Field(
+        default=20, description="Mails a second by which such a share fills up again."
+    )
     smtp_refusals_per_minute: Count = Field(
         default=60,
         description="Refusals that are recorded for one webhook in a minute, in each process.",

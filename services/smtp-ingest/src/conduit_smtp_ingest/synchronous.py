@@ -5,12 +5,13 @@ without an answer the sender is told to try again. `sync_then_queued` is a queue
 before anybody waits, whose first attempt the sender hears of if it is quick.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from prometheus_client import Counter
 
-from conduit.bus.topology import DELIVERIES, DELIVERIES_SYNC
+from conduit.bus.topology import DELIVERIES_SYNC
 from conduit.errors import NoAnswer
 from conduit.events import (
     DeliveryAnswered,
@@ -89,10 +90,21 @@ class Times:
 
 
 class SyncDelivery:
-    """Delivers mails while their senders wait, up to these numbers of seconds."""
+    """Delivers mails while their senders wait, up to these numbers of seconds.
 
-    def __init__(self, rpc: Asks, *, sync_timeout: float, queued_timeout: float) -> None:
+    What is to be delivered in any case goes to the queue that `lane_of` gives for its webhook.
+    """
+
+    def __init__(
+        self,
+        rpc: Asks,
+        lane_of: Callable[[str], str],
+        *,
+        sync_timeout: float,
+        queued_timeout: float,
+    ) -> None:
         self._rpc = rpc
+        self._lane_of = lane_of
         self._sync_timeout = sync_timeout
         self._queued_timeout = queued_timeout
 
@@ -120,7 +132,8 @@ class SyncDelivery:
         return _read(answer, event)
 
     async def _queued(self, event: MailAccepted) -> DeliveryAnswered | None:
-        told = await self._rpc.publish(DELIVERIES, event, wait=self._queued_timeout)
+        lane = self._lane_of(event.webhook_id)
+        told = await self._rpc.publish(lane, event, wait=self._queued_timeout)
         return _read(told, event)
 
 

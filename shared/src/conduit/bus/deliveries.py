@@ -29,6 +29,11 @@ class Delivery:
     reply_to: str | None
     body: bytes = field(repr=False)
 
+    @property
+    def lost(self) -> bool:
+        """Whether its channel is closed, so that the broker gives it out again."""
+        return self.channel.closed
+
     def ack(self) -> None:
         """Acknowledge it at the end of this turn of the event loop, or raise ChannelLost."""
         self.channel.ack(self.number)
@@ -78,8 +83,13 @@ class Channel:
         """Settle nothing more."""
         self._closed = True
 
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be settled any more."""
+        return self._closed or self._transport.is_closing()
+
     def _check(self) -> None:
-        if self._closed or self._transport.is_closing():
+        if self.closed:
             raise ChannelLost("the channel was closed")
 
     def _write_acks(self) -> None:
@@ -89,7 +99,7 @@ class Channel:
         before others, and must not hold their acknowledgements back.
         """
         settled, self._settled = self._settled, []
-        if self._closed or self._transport.is_closing():
+        if self.closed:
             return  # the broker gives them out again
         last = self._forget_first()
         written = [frames.ack(self._number, last, multiple=True)] if last else []
