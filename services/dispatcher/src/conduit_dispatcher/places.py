@@ -98,6 +98,7 @@ class Places:
     """The places of all webhooks in this process: `cap` each, of `room` in all."""
 
     def __init__(self, cap: int, room: int, lines: "OrderedDict[str, _Line] | None" = None) -> None:
+        self._loop = asyncio.get_running_loop()
         self._cap = cap
         self._room = room
         self._lines: OrderedDict[str, _Line] = OrderedDict() if lines is None else lines
@@ -115,7 +116,7 @@ class Places:
             return None
         line.in_flight += 1
         self._in_flight += 1
-        return Place(self, webhook_id, line, asyncio.get_running_loop().time())
+        return Place(self, webhook_id, line, self._loop.time())
 
     async def take(self, webhook_id: str) -> Place | None:
         """Return a place, after a short wait if need be; None when that would not be short."""
@@ -125,11 +126,11 @@ class Places:
         if self._is_long(line) or not await self._waited(line):
             self._drop_if_idle(webhook_id, line)
             return None
-        return Place(self, webhook_id, line, asyncio.get_running_loop().time())
+        return Place(self, webhook_id, line, self._loop.time())
 
     def turn(self, webhook_id: str, chance: float) -> float:
         """Return in how many seconds it is the turn of a mail that found no place."""
-        line, now = self._line(webhook_id), asyncio.get_running_loop().time()
+        line, now = self._line(webhook_id), self._loop.time()
         step = line.pace / self._allowed()
         if line.stuck:
             step = max(step, _STUCK_STEP)
@@ -141,7 +142,7 @@ class Places:
         line.in_flight -= 1
         self._in_flight -= 1
         if started is not None:
-            took = asyncio.get_running_loop().time() - started
+            took = self._loop.time() - started
             line.pace += (took - line.pace) * _WEIGHT
             line.stuck = False
         if line.waiting:
@@ -166,12 +167,11 @@ class Places:
 
     async def _waited(self, line: _Line) -> bool:
         """Wait for a place, and return whether there was one; it is taken then."""
-        loop = asyncio.get_running_loop()
-        granted: asyncio.Future[bool] = loop.create_future()
+        granted: asyncio.Future[bool] = self._loop.create_future()
         waiting = _Waiting(self, granted)
         line.waiting.append(waiting)
         self._waiting += 1
-        patience = loop.call_later(_PATIENCE, _give_up, granted)
+        patience = self._loop.call_later(_PATIENCE, _give_up, granted)
         try:
             if await granted:
                 return True

@@ -63,6 +63,7 @@ class Recorder:
     def __init__(
         self, attempts: AttemptLog, deliveries: DeliveryStates, messages: KeptMail
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self._attempts = attempts
         self._deliveries = deliveries
         self._messages = messages
@@ -73,7 +74,7 @@ class Recorder:
         self, delivery: Delivery, attempt: Attempt | None = None, message: Message | None = None
     ) -> None:
         """Return when all of it is durable: where the mail stands, what was tried, the mail."""
-        written = asyncio.get_running_loop().create_future()
+        written = self._loop.create_future()
         self._waiting.append(_Entry(delivery, attempt, message, written))
         self._work.set()
         await written
