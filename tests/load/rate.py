@@ -3,10 +3,10 @@
     python -m tests.load.rate [--rates 60 600 6000] [--seconds 60] [--queued 10000] [--store …]
 
 For each rate there is a webhook whose mails are all put on the queues at once, by the ingest's
-rule. Once all have been given their slots, the calls of all are watched for so many seconds. A
-deviation is that of the count of calls in any window, wherever it begins, from the rate; a hop is a
-publish to a delay queue. In the end many mails of one webhook wait for their slots, and CPU time is
-measured.
+rule. Some seconds later the calls of all are watched for a while, beside mail that has no slot yet:
+those that are far away are given out as there is time. A deviation is that of the count of calls in
+any window, wherever it begins, from the rate; a hop is a publish to a delay queue. In the end many
+mails of one webhook wait for their slots, and CPU time is measured.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from tests.support.mailroom import Mailroom, open_mailroom, usual_shares
 from tests.support.polling import eventually
 from tests.support.stacks import dispatcher_beside, patiently
 
-_SETTLED = 3.0  # seconds until the calls are counted, when who is late has another slot
+_SETTLED = 5.0  # seconds until the calls are counted, when who is late has another slot
 _SPARE = 40  # seconds of mail for the time until then
 _PATIENCE = 600.0
 _AT_ONCE = 100
@@ -122,20 +122,8 @@ async def _rates(
     for rate, webhook in webhooks.items():
         await _accept(mailroom, webhook, queued[rate])
     accepted = time.time()
-
-    def all_have_slots() -> bool:
-        return all(
-            hops.mails(webhook) + len(receiver.at(f"/{rate}")) >= queued[rate]
-            for rate, webhook in webhooks.items()
-        )
-
-    await eventually(all_have_slots, within=_PATIENCE, what="slots for all mails")
     since = time.time() + _SETTLED
-    print(
-        f"{sum(queued.values())} mails put on the queue in {accepted - begun:.1f} s, all on their "
-        f"way to their slots {time.time() - accepted:.1f} s later",
-        flush=True,
-    )
+    print(f"{sum(queued.values())} mails put on the queue in {accepted - begun:.1f} s", flush=True)
     await asyncio.sleep(_SETTLED + arguments.seconds)
     for rate, webhook in webhooks.items():
         calls = [call.at - since for call in receiver.at(f"/{rate}")]

@@ -1,10 +1,13 @@
 """In which lane a mail comes back that has to wait."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from conduit.bus.consumer import Again
 from conduit.bus.topology import DELIVERIES, DELIVERIES_BULK
 from conduit.events import Packet
+from conduit_dispatcher.door import PutOff, Why
 from conduit_dispatcher.lanes import BULK, HURRY, Lane, parked
 
 PACKET, TOLD = Packet("test", 1, b"{}"), Packet("told", 1, b"{}")
@@ -34,3 +37,20 @@ def test_mail_stays_in_its_lane_but_for_the_last_way_to_a_slot(
 
 def test_mail_that_is_parked_is_in_no_hurry() -> None:
     assert parked(PACKET, 50, TOLD) == Again(PACKET, 60, told=TOLD, lane=DELIVERIES_BULK)
+
+
+@pytest.mark.parametrize(
+    ("why", "seconds", "brief"),
+    [
+        (Why.PACED, 0.5, True),
+        (Why.PACED, 9.9, True),
+        (Why.PACED, 10, False),
+        (Why.BUSY, 0.5, False),
+        (Why.FAILING, 0.5, False),
+    ],
+)
+def test_only_mail_that_is_soon_at_its_slot_is_not_held_up(
+    why: Why, seconds: float, brief: bool
+) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    assert PutOff(why, now + timedelta(seconds=seconds)).is_brief(now) is brief

@@ -166,7 +166,8 @@ class Deliverer:
     ) -> Outcome:
         if self.waiting.in_vain(event, put_off):
             return await self._attempted(incoming, event, webhook, instead=_WAITED_IN_VAIN)
-        await incoming.may_give_way()
+        if not put_off.is_brief(utc_now()):
+            await incoming.may_give_way()
         word = _word(incoming, event, DeliveryOutcome.QUEUED)
         return await self.waiting.put_off(incoming, event, webhook, put_off, word)
 

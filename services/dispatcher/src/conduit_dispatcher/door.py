@@ -13,6 +13,9 @@ from conduit_dispatcher.endpoints import FINE, Endpoints, Permit
 from conduit_dispatcher.pacing import Pacer, has_slot
 from conduit_dispatcher.places import Place, Places
 
+_SOON = timedelta(seconds=10)
+"""To a slot. So much mail must be on its way to it, or its webhook does not reach its rate."""
+
 
 class Why(StrEnum):
     """Why a mail is put off: its webhook's endpoint fails, is busy, or the rate limit says so."""
@@ -28,6 +31,10 @@ class PutOff:
 
     why: Why
     until: datetime
+
+    def is_brief(self, now: datetime) -> bool:
+        """Whether the mail has a slot soon: it is not to be held up beyond that."""
+        return self.why is Why.PACED and self.until - now < _SOON
 
 
 @dataclass(frozen=True, slots=True)
