@@ -67,15 +67,17 @@ async def test_a_mail_goes_ahead_at_its_slot_while_others_wait_for_theirs(
     assert len(receiver.at("/waiting")) == 1
 
 
+@pytest.mark.parametrize("begun", [False, True], ids=["", "after an outage of the store"])
 async def test_mails_that_have_missed_their_slots_are_not_called_all_at_once(
-    mailroom: Mailroom, receiver: Receiver
+    mailroom: Mailroom, receiver: Receiver, begun: bool
 ) -> None:
     webhook = await mailroom.webhook(receiver.url, rate_limit=RATE)
     event = await mailroom.accept(webhook)
     await receiver.wait_for(1)
     missed = event.postponed(utc_now() - timedelta(minutes=5), paced=True)
     for _ in range(20):
-        await mailroom.publish(replace(missed, delivery_id=new_id(Prefix.DELIVERY)))
+        late = replace(missed, delivery_id=new_id(Prefix.DELIVERY))
+        await mailroom.publish(late, begun=begun)
     calls = await receiver.wait_for(21, timeout=60)
     assert calls[-1].at - calls[1].at >= 0.9 * 19 * INTERVAL
 

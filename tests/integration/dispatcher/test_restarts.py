@@ -1,11 +1,13 @@
 """RabbitMQ and the store are restarted in order while the dispatcher runs, as for an update."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
 from conduit.errors import BrokerUnavailable
 from conduit.model.delivery import Result
+from conduit.model.record import utc_now
 from conduit.model.webhook import Webhook
 from conduit_local.receiver import Answer, Receiver
 from conduit_local.stack import Stack
@@ -77,14 +79,16 @@ async def test_mails_wait_for_a_store_that_is_stopped_for_a_while(
     assert len(receiver.requests) == len(events)
 
 
+@pytest.mark.parametrize("wait", [0, 2.5], ids=["due", "put off meanwhile"])
 async def test_what_was_called_before_a_neighbour_was_away_is_not_called_again(
-    mailroom: Mailroom, receiver: Receiver
+    mailroom: Mailroom, receiver: Receiver, wait: float
 ) -> None:
     webhook = await mailroom.webhook(receiver.url)
     event = await mailroom.accept(webhook)
     await mailroom.attempts(webhook, 1)
     recorded = await eventually(lambda: mailroom.delivery(event), what="the record")
-    await mailroom.publish(event, begun=True)  # as a consumer does when the store was away since
+    again = event.postponed(utc_now() + timedelta(seconds=wait)) if wait else event
+    await mailroom.publish(again, begun=True)  # as a consumer does when the store was away since
 
     async def written_again() -> bool:
         delivery = await mailroom.delivery(event)

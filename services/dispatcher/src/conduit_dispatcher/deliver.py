@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from prometheus_client import Histogram
 
-from conduit.bus.consumer import Dead, Done, Incoming, Outcome
+from conduit.bus.consumer import Again, Dead, Done, Incoming, Outcome
 from conduit.errors import MalformedEvent, VersionConflict
 from conduit.events import (
     DeliveryAnswered,
@@ -105,16 +105,17 @@ class Deliverer:
         if event.not_before and not event.parked:
             wait = event.due_in(utc_now()).total_seconds()
             if wait > 0 and not await self.patience.wait(wait):
-                return self.lane.later(incoming.packet, wait, paced=event.paced)
+                early = self.lane.later(incoming.packet, wait, paced=event.paced)
+                return _as_it_came(incoming, early)
         webhook = await self.webhook_of(event.webhook_id)
         if webhook is None:
             log.info("delivery.webhook_deleted", extra=_ids(event))
             return Done(_word(incoming, event, DeliveryOutcome.PERMANENT))
         if webhook.paused_at is not None:
             return await self._paused(incoming, event, webhook)
-        if not webhook.active:
+        if not webhook.active or (incoming.redelivered and await self._made_before(event)):
             return await self._attempted(incoming, event, webhook)
-        admitted = await self._admitted(event, webhook, redelivered=incoming.redelivered)
+        admitted = await self._admitted(event, webhook)
         if isinstance(admitted, PutOff):
             return await self._put_off(incoming, event, webhook, admitted)
         try:
@@ -122,17 +123,15 @@ class Deliverer:
         finally:
             admitted.leave()
 
-    async def _admitted(
-        self, event: MailAccepted, webhook: Webhook, *, redelivered: bool
-    ) -> Entry | PutOff:
+    async def _admitted(self, event: MailAccepted, webhook: Webhook) -> Entry | PutOff:
         """Let a mail in or put it off; the last moments before its slot it waits for here."""
-        admitted = await self.door.admit(event, webhook, redelivered=redelivered)
+        admitted = await self.door.admit(event, webhook)
         if not isinstance(admitted, PutOff) or admitted.why is not Why.PACED:
             return admitted
         if not await self.patience.wait((admitted.until - utc_now()).total_seconds()):
             return admitted
         paced = event.postponed(admitted.until, paced=True)
-        return await self.door.admit(paced, webhook, redelivered=redelivered)
+        return await self.door.admit(paced, webhook)
 
     async def _attempted(
         self,
@@ -169,7 +168,8 @@ class Deliverer:
         if not put_off.is_brief(utc_now()):
             await incoming.may_give_way()
         word = _word(incoming, event, DeliveryOutcome.QUEUED)
-        return await self.waiting.put_off(incoming, event, webhook, put_off, word)
+        later = await self.waiting.put_off(incoming, event, webhook, put_off, word)
+        return _as_it_came(incoming, later)
 
     async def attempt(
         self,
@@ -277,6 +277,11 @@ class Deliverer:
             else:
                 log.warning("webhook.switched_off", extra={"webhook_id": webhook.id})
                 return
+
+
+def _as_it_came(incoming: Incoming, later: Again) -> Again:
+    """Return what has the same attempt come back; it stays one that somebody may have begun on."""
+    return replace(later, begun=True) if incoming.redelivered else later
 
 
 def _next_at(step: NextStep) -> datetime | None:

@@ -61,9 +61,7 @@ class Door:
     places: Places
     pacer: Pacer
 
-    async def admit(
-        self, event: MailAccepted, webhook: Webhook, *, redelivered: bool
-    ) -> Entry | PutOff:
+    async def admit(self, event: MailAccepted, webhook: Webhook) -> Entry | PutOff:
         """Let a mail in, or put it off; one that came before its turn keeps it."""
         health = await self.endpoints.health(webhook.id)
         if health is None and not webhook.rate_limit:  # as most are
@@ -75,7 +73,7 @@ class Door:
         if place is None:
             return self._busy(event, webhook)
         try:
-            admitted = await self._with_place(event, webhook, place, redelivered=redelivered)
+            admitted = await self._with_place(event, webhook, place)
         except BaseException:
             place.leave()
             raise
@@ -84,11 +82,11 @@ class Door:
         return admitted
 
     async def _with_place(
-        self, event: MailAccepted, webhook: Webhook, place: Place, *, redelivered: bool
+        self, event: MailAccepted, webhook: Webhook, place: Place
     ) -> Entry | PutOff:
         """Take a slot of the rate, and the permit last: a probe is not to wait for anything."""
         now = utc_now()
-        if webhook.rate_limit and not has_slot(event, now, redelivered=redelivered):
+        if webhook.rate_limit and not has_slot(event, now):
             slot = await self.pacer.slot(webhook, now)
             if slot > now:
                 return PutOff(Why.PACED, slot)

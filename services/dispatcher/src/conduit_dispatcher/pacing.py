@@ -34,16 +34,13 @@ class Slots(Protocol):
         """Return the same, or None, and take none, when it would be later than `latest`."""
 
 
-def has_slot(event: MailAccepted, now: datetime, *, redelivered: bool) -> bool:
+def has_slot(event: MailAccepted, now: datetime) -> bool:
     """Whether an event has a slot that holds.
 
     After a standstill all whose slots have passed meanwhile would be called at once: so late, it
-    needs another one. It loses a slot once, lest it never be called where everything is late; and
-    not when it is given out again, for then its attempt may have been made.
+    needs another one. It loses a slot once, lest it never be called where everything is late.
     """
-    if not event.paced:
-        return False
-    return event.repaced or redelivered or event.late_by(now) <= _MISSED
+    return event.paced and (event.repaced or event.late_by(now) <= _MISSED)
 
 
 class Patience:

@@ -7,16 +7,21 @@ fields go beside it. JSON escapes whatever a stranger put into them.
 import asyncio
 import json
 import logging
+import os
 import select
+import stat
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from io import UnsupportedOperation
 from typing import BinaryIO
 
 import orjson
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+_FILE = 64 * 1024  # octets of one write to a file
 
 # They log each request or frame.
 _QUIET = ("aiohttp.access", "aio_pika", "aiormq", "pymongo", "asyncio")
@@ -58,12 +63,14 @@ def _second(seconds: int) -> str:
 class LineHandler(logging.Handler):
     """Writes whole lines: those of one turn of an event loop together, the others at once.
 
-    Each write costs as much as a line does without it, and many mails go on in one turn.
+    Each write costs as much as a line does without it, and many mails go on in one turn. A write
+    has `most` octets, or one line.
     """
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, most: int = select.PIPE_BUF) -> None:
         super().__init__()
         self._stream = stream
+        self._most = most
         self._lines: list[bytes] = []
         self._awaited: asyncio.AbstractEventLoop | None = None
 
@@ -91,7 +98,7 @@ class LineHandler(logging.Handler):
         self.acquire()
         try:
             lines, self._lines, self._awaited = self._lines, [], None
-            for piece in _pieces(lines):
+            for piece in _pieces(lines, self._most):
                 self._stream.write(piece)
                 self._stream.flush()
         finally:
@@ -105,11 +112,11 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def _pieces(lines: Sequence[bytes]) -> Iterator[bytes]:
-    """Join lines as far as a pipe takes them whole, beside what other processes write (pipe(7))."""
+def _pieces(lines: Sequence[bytes], most: int) -> Iterator[bytes]:
+    """Join lines up to so many octets."""
     joined = b""
     for line in lines:
-        if joined and len(joined) + len(line) > select.PIPE_BUF:
+        if joined and len(joined) + len(line) > most:
             yield joined
             joined = b""
         joined += line
@@ -117,12 +124,22 @@ def _pieces(lines: Sequence[bytes]) -> Iterator[bytes]:
         yield joined
 
 
+def _whole_at_once(stream: BinaryIO) -> int:
+    """Return how many octets a stream keeps together, whoever else writes to it (pipe(7))."""
+    try:
+        is_file = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except UnsupportedOperation:  # what is none of the system's, as in tests
+        is_file = False
+    return _FILE if is_file else select.PIPE_BUF
+
+
 def configure_logging(service: str, level: str) -> None:
     """Send all logs of this process to stderr as JSON."""
     # What our lines do not tell is not found out for each (the logging HOWTO's "Optimization").
     logging._srcfile = None  # noqa: SLF001
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    handler = LineHandler(sys.stderr.buffer)
+    stream = sys.stderr.buffer
+    handler = LineHandler(stream, _whole_at_once(stream))
     handler.setFormatter(JsonFormatter(service))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in _QUIET:
