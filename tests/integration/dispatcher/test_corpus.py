@@ -64,5 +64,5 @@ async def test_what_does_not_arrive_has_its_reason_in_the_log(
     for name, event in events.items():
         assert (event.delivery_id in arrived) == (reasons[name] is None)
     failed = {name for name, reason in reasons.items() if reason is not None}
-    assert failed == {"subject-quoted", "subject-jis-raw"}
+    assert failed == {"subject-quoted"}
     assert all("not JSON" in (reasons[name] or "") for name in failed)
