@@ -4,7 +4,9 @@
 
 After each kill mail must flow again within ten seconds, with no more repeated calls than were
 under way; in the end every mail that got its 250 must have arrived and be on record. Prints a
-table, and exits with 1 when one of these promises is broken.
+table, and exits with 1 when one of these promises is broken. That mail flows is certain when more
+has arrived than could have been under way (both lanes of each dispatcher): of the time that is told
+for it, with two dispatchers, the last 800 mails take 2.7 s at the usual rate.
 """
 
 import argparse
@@ -49,7 +51,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--dispatchers", type=int, default=1, choices=(1, 2))
     parser.add_argument("--store", default="embedded", choices=tuple(at_hand()))
-    parser.add_argument("--rate", type=float, default=150, help="mails a second")
+    parser.add_argument("--rate", type=float, default=300, help="mails a second")
     parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
     setting = Setting(**vars(parser.parse_args()))
     print(
