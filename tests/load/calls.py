@@ -31,11 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conduit.bus.topology import DELIVERIES, LANES
-from conduit.events import MailAccepted
 from conduit.mail.parse import parse
-from conduit.model.envelope import Envelope
-from conduit.model.ids import Prefix, new_id
-from conduit.model.record import utc_now
 from conduit.model.webhook import Webhook
 from conduit.webhook import payload
 from conduit_dispatcher.settings import DispatcherSettings
@@ -44,9 +40,9 @@ from conduit_local.ports import Ports
 from conduit_local.stack import Stack
 from tests.load import cpu, disk, servers
 from tests.load.figures import Row, Turn, ratios, table
-from tests.load.signed_mail import HELO, SENDER, Signer
+from tests.load.signed_mail import Signer
 from tests.support.frozen import wait_until_stopped
-from tests.support.mailroom import Mailroom, open_mailroom
+from tests.support.mailroom import Mailroom, accepted, open_mailroom
 
 SIZE = 4096
 CONNECTIONS = DispatcherSettings.model_fields["dispatcher_prefetch"].default
@@ -208,21 +204,8 @@ async def _surroundings(
     async with open_mailroom(stack) as mailroom:
         webhooks = [await mailroom.webhook(f"{endpoint}{n}") for n in range(_WEBHOOKS)]
         mail = Signer().mail(SIZE)
-        body = payload.build(parse(mail), _event(mail, webhooks[0]), attachment_limit=0)
+        body = payload.build(parse(mail), accepted(webhooks[0], mail), attachment_limit=0)
         yield Surroundings(mailroom, webhooks, dispatcher, endpoint, parts, mail, len(body))
-
-
-def _event(mail: bytes, webhook: Webhook) -> MailAccepted:
-    return MailAccepted(
-        delivery_id=new_id(Prefix.DELIVERY),
-        message_id=new_id(Prefix.MESSAGE),
-        webhook_id=webhook.id,
-        envelope=Envelope(SENDER, (webhook.address,), HELO, "127.0.0.1"),
-        received_at=utc_now(),
-        size=len(mail),
-        raw=mail,
-        shared=False,
-    )
 
 
 async def _turn(name: str, around: Surroundings, calls: int, lane: str) -> Turn:
@@ -265,7 +248,7 @@ async def _fill(around: Surroundings, mails: int, lane: str) -> None:
     begun = time.monotonic()
     for start in range(0, mails, _PUBLISHED_AT_A_TIME):
         numbers = range(start, min(start + _PUBLISHED_AT_A_TIME, mails))
-        events = [_event(around.mail, around.webhooks[n % _WEBHOOKS]) for n in numbers]
+        events = [accepted(around.webhooks[n % _WEBHOOKS], around.mail) for n in numbers]
         await asyncio.gather(*(around.mailroom.publish(event, lane) for event in events))
     if time.monotonic() - begun > _LONGEST_FREEZE:
         sys.exit("it took too long to fill the queue: ask for fewer mails")

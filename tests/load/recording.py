@@ -36,7 +36,6 @@ from conduit.bus.consumer import Incoming
 from conduit.events import MailAccepted, encode
 from conduit.mail.parse import ParsedMail, parse
 from conduit.model.delivery import DeliveryState, Result
-from conduit.model.envelope import Envelope
 from conduit.model.ids import Prefix, new_id
 from conduit.model.record import utc_now
 from conduit.model.webhook import Sealed, Webhook, public_address
@@ -72,6 +71,7 @@ from conduit_dispatcher.settings import DispatcherSettings
 from conduit_dispatcher.waiting import WaitingRoom
 from tests.load import cpu, servers
 from tests.load.signed_mail import HELO, SENDER, Signer
+from tests.support.mailroom import accepted
 from tests.support.store_servers import StoreServer
 
 SIZE = 4096
@@ -179,10 +179,10 @@ def _rows(
 
     def events(calls: int) -> list[tuple[MailAccepted, Webhook]]:
         chosen = [webhooks[number % len(webhooks)] for number in range(calls)]
-        return [(_event(webhook, raw), webhook) for webhook in chosen]
+        return [(accepted(webhook, raw), webhook) for webhook in chosen]
 
-    async def record(accepted: tuple[MailAccepted, Webhook]) -> None:
-        event, webhook = accepted
+    async def record(come: tuple[MailAccepted, Webhook]) -> None:
+        event, webhook = come
         now = utc_now()
         attempt = attempt_of(event, mail, _DELIVERED, now)
         delivery = delivery_of(event, webhook, mail, DeliveryState.DELIVERED, None, now)
@@ -198,7 +198,7 @@ def _rows(
             lambda documents: _insert(store, documents),
             lambda calls: [_documents(event) for event, _ in events(calls)],
         ),
-        Row("records", lambda accepted: _all(record, accepted), events),
+        Row("records", lambda come: _all(record, come), events),
         Row(
             "story",
             lambda arrived: _all(handle, arrived),
@@ -242,19 +242,6 @@ async def _registered(store: Store) -> Webhook:
     )
     await Webhooks(store).insert(webhook)
     return webhook
-
-
-def _event(webhook: Webhook, raw: bytes) -> MailAccepted:
-    return MailAccepted(
-        delivery_id=new_id(Prefix.DELIVERY),
-        message_id=new_id(Prefix.MESSAGE),
-        webhook_id=webhook.id,
-        envelope=Envelope(SENDER, (webhook.address,), HELO, "127.0.0.1"),
-        received_at=utc_now(),
-        size=len(raw),
-        raw=raw,
-        shared=False,
-    )
 
 
 def _documents(event: MailAccepted) -> tuple[dict[str, Any], ...]:
