@@ -112,11 +112,12 @@ class TunnelOpener:
         """Hand the tunnel over to the connection, or close it."""
         try:
             transport = await self._transport(tunnel, endpoint, connection)
-            if transport is None or transport.is_closing():
-                raise ConnectionResetError  # noqa: TRY301 (which is said as those of the system)
         except BaseException:
             tunnel.abort()
             raise
+        if transport is None or transport.is_closing():
+            tunnel.abort()
+            raise ConnectionResetError  # which is said as the system's own
         connection.connection_made(transport)
         return connection
 
