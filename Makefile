@@ -43,8 +43,8 @@ type: setup ## Check types (mypy)
 
 test: setup ## Run the unit, integration and end-to-end tests
 	@deploy/local/test-tools
-	pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile tests/unit tests/integration
-	pytest tests/e2e
+	pytest --numprocesses=$$(($$(nproc) + 1)) --dist=worksteal tests/unit tests/integration
+	pytest --numprocesses=auto --dist=loadfile tests/e2e
 
 test-go: setup ## Compare payload templates with a real Go, which it installs into .venv (230 MB)
 	uv pip install --quiet --require-hashes --requirement requirements-go.lock

@@ -34,7 +34,7 @@ from conduit.store.webhooks import Webhooks
 from conduit_local.stack import Stack
 from conduit_smtp_ingest.settings import IngestSettings
 from conduit_smtp_ingest.shares import Shares
-from tests.support.polling import eventually
+from tests.support.polling import PATIENCE, eventually
 
 SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 MAIL = (
@@ -127,7 +127,7 @@ class Mailroom:
         assert current is not None
         return await self.webhooks.replace(current.model_copy(update=changes))
 
-    async def held(self, webhook: Webhook, count: int, within: float = 20) -> list[Delivery]:
+    async def held(self, webhook: Webhook, count: int, within: float = PATIENCE) -> list[Delivery]:
         """Return the deliveries of a webhook that wait in the store, once they are so many."""
 
         async def found() -> list[Delivery] | None:
@@ -158,7 +158,9 @@ class Mailroom:
         """Put an event on a queue of deliveries; `begun`, as one that came before."""
         await self._publisher.publish(encode(event), lane, begun=begun)
 
-    async def attempts(self, webhook: Webhook, count: int, within: float = 15) -> list[Attempt]:
+    async def attempts(
+        self, webhook: Webhook, count: int, within: float = PATIENCE
+    ) -> list[Attempt]:
         """Return a webhook's log, oldest first, once it has `count` entries."""
 
         async def found() -> list[Attempt]:
@@ -169,6 +171,14 @@ class Mailroom:
         entries: list[Attempt] = await eventually(found, within=within, what=f"{count} log entries")
         assert len(entries) == count
         return entries
+
+    async def kept(self, event: MailAccepted) -> bytes:
+        """Return a mail once it is kept, which is written beside its delivery and its attempt."""
+
+        async def found() -> bytes | None:
+            return await self.messages.get(event.message_id)
+
+        return await eventually(found, what="the kept mail") or b""
 
     async def crash_after_recording(self, event: MailAccepted, result: Result) -> None:
         """Take an event from the queue, record its attempt, and end without acknowledging it."""

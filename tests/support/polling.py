@@ -8,23 +8,26 @@ from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
+PATIENCE = 30.0
+"""Seconds after which what has not come is missing: far more than it takes where others compute."""
+
 _INTERVAL = 0.02
 
 
 @overload
 async def eventually(
-    state: Callable[[], Awaitable[T]], *, within: float = 10, what: str = "the state"
+    state: Callable[[], Awaitable[T]], *, within: float = PATIENCE, what: str = "the state"
 ) -> T: ...
 
 
 @overload
 async def eventually(
-    state: Callable[[], T], *, within: float = 10, what: str = "the state"
+    state: Callable[[], T], *, within: float = PATIENCE, what: str = "the state"
 ) -> T: ...
 
 
 async def eventually(
-    state: Callable[[], Any], *, within: float = 10, what: str = "the state"
+    state: Callable[[], Any], *, within: float = PATIENCE, what: str = "the state"
 ) -> Any:
     """Return what `state` returns as soon as it is true, or fail after `within` seconds."""
     deadline = time.monotonic() + within

@@ -19,8 +19,9 @@ from typing import Self
 from conduit_local import probes
 from conduit_local.environment import without_settings
 from conduit_local.ports import LOOPBACK, Ports
+from tests.support.polling import PATIENCE
 
-READY_SECONDS = 20.0
+READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
 _INTERVAL = 0.02
 
@@ -171,19 +172,19 @@ class Client:
         self.writer.write(octets)
         await self.writer.drain()
 
-    async def reply(self, within: float = 10) -> str:
+    async def reply(self, within: float = PATIENCE) -> str:
         """Return the next reply, its lines separated by \\n; fail when none comes."""
         lines = [(await self.line(within)).decode()]
         while lines[-1][3:4] == "-":
             lines.append((await self.line(within)).decode())
         return "\n".join(lines)
 
-    async def line(self, within: float = 10) -> bytes:
+    async def line(self, within: float = PATIENCE) -> bytes:
         """Return the next line without its CRLF."""
         async with asyncio.timeout(within):
             return (await self.reader.readuntil(b"\r\n"))[:-2]
 
-    async def command(self, line: str | bytes, within: float = 10) -> str:
+    async def command(self, line: str | bytes, within: float = PATIENCE) -> str:
         """Send a command and return the reply to it."""
         await self.send((line if isinstance(line, bytes) else line.encode()) + b"\r\n")
         return await self.reply(within)
@@ -193,7 +194,7 @@ class Client:
         reply = await self.command(line)
         assert reply.startswith(expected), f"{line!r} got {reply!r}"
 
-    async def rest(self, within: float = 10) -> bytes:
+    async def rest(self, within: float = PATIENCE) -> bytes:
         """Return what comes until the server has closed the connection."""
         async with asyncio.timeout(within):
             return await self.reader.read(-1)
@@ -210,7 +211,7 @@ class Client:
         content: bytes,
         *recipients: str,
         sender: str = "ann@example.com",
-        within: float = 10,
+        within: float = PATIENCE,
     ) -> str:
         """Send a whole mail, its dots already doubled; return the last reply."""
         await self.begin(*recipients, sender=sender)

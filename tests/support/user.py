@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import aiohttp
 
-from tests.support.polling import eventually
+from tests.support.polling import PATIENCE, eventually
 
 
 class User:
@@ -39,7 +39,7 @@ class User:
         return created
 
     async def logs(
-        self, webhook: dict[str, Any], count: int, within: float = 15
+        self, webhook: dict[str, Any], count: int, within: float = PATIENCE
     ) -> list[dict[str, Any]]:
         """Return the newest page of a webhook's log, oldest first, once it has `count` entries."""
 

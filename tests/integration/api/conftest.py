@@ -21,6 +21,7 @@ from tests.integration.api.dispatcher import Dispatcher
 from tests.integration.api.mail import Mail
 from tests.integration.api.mailbox import Mailbox
 from tests.integration.api.verifier import Verifier
+from tests.support.polling import PATIENCE
 
 SIGN_INS_PER_ADDRESS = 8
 SIGN_INS_PER_ACCOUNT = 12
@@ -150,7 +151,7 @@ async def dispatcher(stack: Stack) -> AsyncIterator[Dispatcher]:
         dispatcher = Dispatcher(bus)
         await dispatcher.start()
         yield dispatcher
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await dispatcher.stop()
 
 
@@ -161,5 +162,5 @@ async def verifier(stack: Stack, domains: Domains) -> AsyncIterator[Verifier]:
         verifier = Verifier(bus, domains)
         await verifier.start()
         yield verifier
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await verifier.stop()

@@ -12,7 +12,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from conduit.security.certificates import ensure_self_signed
 from conduit_local.ports import Ports
-from tests.support.polling import eventually
+from tests.support.polling import PATIENCE, eventually
 
 USERNAME, PASSWORD = "conduit@example.com", "p@ss/word"
 
@@ -49,7 +49,9 @@ class Relay:
         assert self._controller is not None
         self._controller.stop()
 
-    async def mails(self, email: str, count: int = 1, within: float = 20) -> list[EmailMessage]:
+    async def mails(
+        self, email: str, count: int = 1, within: float = PATIENCE
+    ) -> list[EmailMessage]:
         """Return the mails to an address, once there are so many."""
 
         def found() -> list[EmailMessage]:

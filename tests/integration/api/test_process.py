@@ -13,7 +13,7 @@ from aiohttp import ClientConnectionError, ClientSession
 from conduit_local.environment import without_settings
 from conduit_local.ports import LOOPBACK, Ports
 from conduit_local.stack import Stack
-from tests.support.polling import eventually
+from tests.support.polling import PATIENCE, eventually
 
 KEY = f"k1:{b64encode(bytes(32)).decode()}"
 
@@ -47,7 +47,7 @@ async def service(
 
 
 async def ended(process: asyncio.subprocess.Process) -> tuple[int | None, str]:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE):
         _, errors = await process.communicate()
     return process.returncode, errors.decode()
 
@@ -113,7 +113,7 @@ async def test_the_stop_does_not_wait_for_idle_connections(stack: Stack) -> None
     async with service(variables) as process, ClientSession() as http:
         await eventually(lambda: answers(http, url), what="the API")
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             code, errors = await ended(process)
     assert code == 0
     assert KEY.partition(":")[2] not in errors

@@ -16,7 +16,7 @@ from conduit_local.stack import Stack
 from tests.integration.api.client import User
 from tests.integration.api.conftest import BODY_TIMEOUT
 from tests.integration.api.test_process import serving
-from tests.support.polling import eventually
+from tests.support.polling import PATIENCE, eventually
 
 HEAD = b"GET /api/v1/accounts/me HTTP/1.1\r\nHost: api\r\n"
 POST = b"POST /api/v1/sessions HTTP/1.1\r\nHost: api\r\nContent-Type: application/json\r\n"
@@ -36,7 +36,7 @@ class Wire:
 
     async def answer(self) -> tuple[int, dict[str, str], bytes]:
         """Return status, headers and body of one answer."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             lines = (await self._reader.readuntil(b"\r\n\r\n")).decode().splitlines()
             pairs = (line.partition(": ")[::2] for line in lines[1:-1])
             headers = {name.lower(): value for name, value in pairs}

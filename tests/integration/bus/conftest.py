@@ -12,7 +12,7 @@ from conduit.bus.publisher import Publisher
 from conduit.bus.topology import DELIVERIES, EXCHANGE
 from conduit.events import Packet
 from conduit.settings import BusSettings
-from tests.support.polling import eventually
+from tests.support.polling import PATIENCE, eventually
 
 
 class Queues:
@@ -72,7 +72,7 @@ class Seen:
         """The bodies that came, in order."""
         return [incoming.packet.body for incoming in self.incoming]
 
-    async def expect(self, *bodies: bytes, within: float = 10) -> None:
+    async def expect(self, *bodies: bytes, within: float = PATIENCE) -> None:
         """Wait until these bodies have come, however often and in whatever order."""
         await eventually(lambda: set(bodies) <= set(self.bodies), within=within, what=f"{bodies!r}")
 

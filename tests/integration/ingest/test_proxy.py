@@ -13,7 +13,7 @@ import pytest
 
 from conduit.model.webhook import Webhook
 from tests.integration.ingest.conftest import NewWebhook, Queued, Settings
-from tests.support.polling import eventually
+from tests.support.polling import PATIENCE, eventually
 from tests.support.smtp import Client, Ingest, any_certificate, connected, greeted
 
 PROXY = "127.0.0.2"
@@ -142,7 +142,7 @@ async def test_a_handshake_may_begin_in_the_headers_packet(proxied: Ingest) -> N
             except ssl.SSLWantReadError:
                 await client.send(unsent + outgoing.read())
                 unsent = b""
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(PATIENCE):
                     octets = await client.reader.read(65_536)
                 assert octets, "the handshake was broken off"
                 incoming.write(octets)

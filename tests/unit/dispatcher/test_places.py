@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from conduit.bus.topology import DELAYS, rough_delay
 from conduit_dispatcher import places as module
 from conduit_dispatcher.places import Place, Places, expected
+from tests.support.polling import PATIENCE
 
 ROOM = 200
 
@@ -88,7 +89,7 @@ async def test_who_waited_in_vain_has_nobody_wait_until_a_call_has_ended(
     [place] = await taken(places, "wh_1", 1)
     assert await places.take("wh_1") is None
     monkeypatch.setattr(module, "_PATIENCE", 1000.0)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert await places.take("wh_1") is None
     place.leave(called=True)
     [place] = await taken(places, "wh_1", 1)

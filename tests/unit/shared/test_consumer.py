@@ -11,6 +11,7 @@ from conduit.bus.connection import Bus
 from conduit.bus.consumer import Consumer, Done, Incoming, Outcome
 from conduit.bus.deliveries import Delivery, Take
 from conduit.bus.publisher import Publisher
+from tests.support.polling import PATIENCE
 
 
 class Broker:
@@ -80,7 +81,7 @@ async def test_a_start_waits_for_a_connection_that_is_lost_meanwhile(
 ) -> None:
     monkeypatch.setattr(consumer, "_PAUSE", 0)
     broker = Broker(lost=2)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await consumer_of(broker, handled).start()
     assert broker.lost == 0
     assert broker.take is not None
@@ -109,7 +110,7 @@ async def test_a_stop_takes_no_more_though_the_queue_goes_on(handled: list[Incom
     stopping, before, after = consumer_of(broker, handled), Message(), Message()
     await stopping.start()
     broker.deliver(before)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await before.acknowledged.wait()
         await stopping.stop()
     broker.deliver(after)
@@ -126,7 +127,7 @@ async def test_a_message_begins_when_the_gate_lets_it(handled: list[Incoming]) -
     await asyncio.sleep(0)
     assert (gate.waiting, handled) == (1, [])
     gate.open.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await message.acknowledged.wait()
         await consumer.stop()
     assert (gate.left, len(handled)) == (1, 1)
@@ -140,7 +141,7 @@ async def test_what_waits_at_the_gate_is_given_back_by_a_stop(handled: list[Inco
     stopping = asyncio.create_task(consumer.stop())
     await asyncio.sleep(0)
     gate.open.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await stopping
     assert (message.given_back, handled, gate.left) == (True, [], 1)
     assert not message.acknowledged.is_set()
@@ -153,6 +154,6 @@ async def test_what_is_lost_at_the_gate_does_not_begin(handled: list[Incoming]) 
     await consumer.start()
     gate.open.set()
     broker.deliver(message)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await consumer.stop()
     assert (message.given_back, handled, gate.left) == (False, [], 1)

@@ -21,7 +21,7 @@ channels = st.integers(min_value=1, max_value=2**16 - 1)
 used = st.one_of(st.text(max_size=300), st.integers(-(2**63), 2**63 - 1), st.booleans())
 unused = st.recursive(
     st.none()
-    | st.floats(allow_nan=False)
+    | st.floats(allow_nan=False, width=32)
     | st.decimals(-1000, 1000, places=2)
     | st.binary(max_size=10).map(bytearray)
     | st.just(datetime(2026, 1, 1, tzinfo=UTC)),
