@@ -9,7 +9,9 @@ recorded, and at the end delivery, attempt and mail of each must be in the store
 
 In turn with it, A B C A B C …, a bare aiohttp client POSTs as many bodies of the same size over as
 many connections (`bare aiohttp`), and a client that does nothing but write ready-made requests
-shows what the endpoint can take at most (`ready-made`).
+shows what the endpoint can take at most (`ready-made`). `bare dispatcher` consumes, POSTs, writes
+and acknowledges by the dispatcher's own parts, but all of it ready-made: what it takes less is what
+the dispatcher's work proper takes.
 
 The store is `secantusd-rs` in MongoDB's place where it is at hand (../shared/secantusdb), else the
 embedded one. All of it runs on this machine: CPU time for one call says more than calls/s when
@@ -25,12 +27,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from conduit.bus.topology import DELIVERIES, LANES
+from conduit.bus.topology import DELIVERIES, DELIVERIES_DEAD, LANES
 from conduit.mail.parse import parse
 from conduit.model.webhook import Webhook
 from conduit.webhook import payload
@@ -38,7 +40,7 @@ from conduit_dispatcher.settings import DispatcherSettings
 from conduit_local import probes
 from conduit_local.ports import Ports
 from conduit_local.stack import Stack
-from tests.load import cpu, disk, servers
+from tests.load import bare_dispatcher, cpu, disk, servers
 from tests.load.figures import Row, Turn, ratios, table
 from tests.load.signed_mail import Signer
 from tests.support.frozen import wait_until_stopped
@@ -46,7 +48,8 @@ from tests.support.mailroom import Mailroom, accepted, open_mailroom
 
 SIZE = 4096
 CONNECTIONS = DispatcherSettings.model_fields["dispatcher_prefetch"].default
-REFERENCES = {"ready-made": "octets", "bare aiohttp": "aiohttp"}
+CALLERS = {"ready-made": "octets", "bare aiohttp": "aiohttp"}
+REFERENCES = (*CALLERS, "bare dispatcher")
 
 _WEBHOOKS = 20
 _PUBLISHED_AT_A_TIME = 500
@@ -54,14 +57,18 @@ _LONGEST_FREEZE = 15.0
 """Seconds; RabbitMQ gives up on a client that is silent for two heartbeats of 10 s."""
 _TIMEOUT = 60.0
 _ATTEMPTED = b'"delivery.attempted"'
+_BARE_QUEUE = DELIVERIES_DEAD  # which nobody else consumes
+_BARE_DATABASE = "bare"
 
 
 @dataclass(frozen=True)
 class Dispatcher:
-    """The program under test, and what it says."""
+    """A program that empties a queue, and what its log says of each call."""
 
     pid: int
     log: Path
+    queue: str
+    told: bytes
 
     def freeze(self) -> None:
         """Have it stand still; returns when it does."""
@@ -72,16 +79,16 @@ class Dispatcher:
         """Let it go on."""
         os.kill(self.pid, signal.SIGCONT)
 
-    def wait_until_attempted(self, mails: int, start: int) -> None:
-        """Return when so many attempts are logged beyond this position of its log."""
+    def wait_until_called(self, mails: int, start: int) -> None:
+        """Return when so many calls are told of beyond this position of its log."""
         deadline = time.monotonic() + _TIMEOUT
         seen = 0
         with self.log.open("rb") as log:
             log.seek(start)
             while seen < mails:
                 if time.monotonic() > deadline:
-                    sys.exit(f"{seen} of {mails} mails were attempted")
-                seen += log.read().count(_ATTEMPTED)
+                    sys.exit(f"{seen} of {mails} calls were told of")
+                seen += log.read().count(self.told)
                 time.sleep(0.02)
 
 
@@ -92,6 +99,7 @@ class Surroundings:
     mailroom: Mailroom
     webhooks: list[Webhook]
     dispatcher: Dispatcher
+    bare: Dispatcher
     endpoint: str
     parts: Mapping[str, int]
     mail: bytes
@@ -119,14 +127,16 @@ def run(directory: Path, arguments: argparse.Namespace) -> None:
     with (
         _infrastructure(directory) as (stack, store, parts),
         servers.module("tests.load.sink", str(port), port=port) as endpoint,
-        _dispatcher(directory, stack, arguments.profile) as dispatcher,
+        _dispatcher(directory, stack, arguments.lane, arguments.profile) as dispatcher,
     ):
         print(
             f"store: {store}, on {disk.described(directory)}; {arguments.rounds} rounds of", end=""
         )
         print(f" {arguments.mails} mails of {SIZE} octets; {CONNECTIONS} calls at a time")
-        parts |= {"dispatcher": dispatcher.pid, "endpoint": endpoint}
-        asyncio.run(_measure(stack, dispatcher, f"http://127.0.0.1:{port}/", parts, arguments))
+        parts["endpoint"] = endpoint
+        asyncio.run(
+            _measure(directory, stack, dispatcher, f"http://127.0.0.1:{port}/", parts, arguments)
+        )
 
 
 @contextmanager
@@ -150,21 +160,52 @@ def _broker(stack: Stack) -> dict[str, int]:
 
 
 @contextmanager
-def _dispatcher(directory: Path, stack: Stack, profile: Path | None) -> Iterator[Dispatcher]:
+def _dispatcher(
+    directory: Path, stack: Stack, queue: str, profile: Path | None
+) -> Iterator[Dispatcher]:
     """Run a dispatcher until the end of the block."""
     file = directory / "dispatcher.log"
     profiler = [] if profile is None else ["-m", "cProfile", "-o", str(profile.resolve())]
+    command = [*profiler, "-m", "conduit_dispatcher"]
+    ready = probes.readyz(stack.plan.ports.dispatcher_metrics)
+    with _running(command, stack.plan.environment, file, ready) as pid:
+        yield Dispatcher(pid, file, queue, _ATTEMPTED)
+
+
+@contextmanager
+def _bare_dispatcher(
+    directory: Path, stack: Stack, endpoint: str, size: int
+) -> Iterator[Dispatcher]:
+    """Run a bare dispatcher until the end of the block, with a database of its own."""
+    file = directory / "bare_dispatcher.log"
+    command = ["-m", "tests.load.bare_dispatcher", _BARE_QUEUE, endpoint, str(size)]
+    environment = {**stack.plan.environment, "CONDUIT_MONGODB_DATABASE": _BARE_DATABASE}
+
+    def missing() -> str | None:
+        is_ready = file.read_bytes().endswith(bare_dispatcher.READY)
+        return None if is_ready else "the bare dispatcher is not ready"
+
+    with _running(command, environment, file, missing) as pid:
+        yield Dispatcher(pid, file, _BARE_QUEUE, bare_dispatcher.CALLED)
+
+
+@contextmanager
+def _running(
+    command: Sequence[str], environment: Mapping[str, str], file: Path, ready: probes.Probe
+) -> Iterator[int]:
+    """Run a program until the end of the block; yield its process id once it is ready."""
     with file.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, *profiler, "-m", "conduit_dispatcher"],
-            env=dict(stack.plan.environment),
+            [sys.executable, *command],
+            cwd=servers.ROOT,
+            env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
         )
     try:
-        _wait_ready(process, probes.readyz(stack.plan.ports.dispatcher_metrics), file)
-        yield Dispatcher(process.pid, file)
+        _wait_ready(process, ready, file)
+        yield process.pid
     finally:
         process.send_signal(signal.SIGCONT)
         process.terminate()
@@ -180,17 +221,18 @@ def _wait_ready(process: subprocess.Popen[bytes], probe: probes.Probe, log: Path
 
 
 async def _measure(
+    directory: Path,
     stack: Stack,
     dispatcher: Dispatcher,
     endpoint: str,
     parts: Mapping[str, int],
     arguments: argparse.Namespace,
 ) -> None:
-    async with _surroundings(stack, dispatcher, endpoint, parts) as around:
+    async with _surroundings(directory, stack, dispatcher, endpoint, parts) as around:
         rows = [Row(name) for name in (*REFERENCES, "dispatcher")]
         for number in range(arguments.rounds + 1):  # the first one only warms up
             for row in rows:
-                turn = await _turn(row.name, around, arguments.mails, arguments.lane)
+                turn = await _turn(row.name, around, arguments.mails)
                 if number > 0:
                     row.turns.append(turn)
         print("\n".join([*table(rows, "calls"), *ratios(rows, len(REFERENCES))]), flush=True)
@@ -199,24 +241,39 @@ async def _measure(
 
 @asynccontextmanager
 async def _surroundings(
-    stack: Stack, dispatcher: Dispatcher, endpoint: str, parts: Mapping[str, int]
+    directory: Path,
+    stack: Stack,
+    dispatcher: Dispatcher,
+    endpoint: str,
+    parts: Mapping[str, int],
 ) -> AsyncIterator[Surroundings]:
     async with open_mailroom(stack) as mailroom:
         webhooks = [await mailroom.webhook(f"{endpoint}{n}") for n in range(_WEBHOOKS)]
         mail = Signer().mail(SIZE)
         body = payload.build(parse(mail), accepted(webhooks[0], mail), attachment_limit=0)
-        yield Surroundings(mailroom, webhooks, dispatcher, endpoint, parts, mail, len(body))
+        with _bare_dispatcher(directory, stack, endpoint, len(body)) as bare:
+            yield Surroundings(
+                mailroom, webhooks, dispatcher, bare, endpoint, parts, mail, len(body)
+            )
 
 
-async def _turn(name: str, around: Surroundings, calls: int, lane: str) -> Turn:
+async def _turn(name: str, around: Surroundings, calls: int) -> Turn:
+    if name in CALLERS:
+        return await asyncio.to_thread(_by_caller, CALLERS[name], around, calls)
     if name in REFERENCES:
-        return await asyncio.to_thread(_by_reference, REFERENCES[name], around, calls)
-    await _fill(around, calls, lane)
-    start = around.dispatcher.log.stat().st_size
-    parts = dict(around.parts)
+        return await _by_dispatcher(around.bare, "client", around, calls)
+    return await _by_dispatcher(around.dispatcher, "dispatcher", around, calls)
+
+
+async def _by_dispatcher(
+    dispatcher: Dispatcher, payer: str, around: Surroundings, calls: int
+) -> Turn:
+    await _fill(dispatcher, around, calls)
+    start = dispatcher.log.stat().st_size
+    parts = {**around.parts, payer: dispatcher.pid}
     before, machine, begun = _cpu(parts), cpu.of_machine(), time.monotonic()
-    around.dispatcher.thaw()
-    await asyncio.to_thread(around.dispatcher.wait_until_attempted, calls, start)
+    dispatcher.thaw()
+    await asyncio.to_thread(dispatcher.wait_until_called, calls, start)
     seconds = time.monotonic() - begun
     await asyncio.to_thread(cpu.wait_until_quiet, parts.values())
     taken = {part: after - before[part] for part, after in _cpu(parts).items()}
@@ -225,7 +282,7 @@ async def _turn(name: str, around: Surroundings, calls: int, lane: str) -> Turn:
     )
 
 
-def _by_reference(kind: str, around: Surroundings, calls: int) -> Turn:
+def _by_caller(kind: str, around: Surroundings, calls: int) -> Turn:
     parts = {"endpoint": around.parts["endpoint"]}
     before = _cpu(parts)
     arguments = [kind, around.endpoint, *map(str, (calls, CONNECTIONS, around.body_size))]
@@ -242,14 +299,16 @@ def _by_reference(kind: str, around: Surroundings, calls: int) -> Turn:
     )
 
 
-async def _fill(around: Surroundings, mails: int, lane: str) -> None:
-    """Put mails on a lane of the dispatcher, which stands still from then on."""
-    around.dispatcher.freeze()
+async def _fill(dispatcher: Dispatcher, around: Surroundings, mails: int) -> None:
+    """Put mails on the queue of a dispatcher, which stands still from then on."""
+    dispatcher.freeze()
     begun = time.monotonic()
     for start in range(0, mails, _PUBLISHED_AT_A_TIME):
         numbers = range(start, min(start + _PUBLISHED_AT_A_TIME, mails))
         events = [accepted(around.webhooks[n % _WEBHOOKS], around.mail) for n in numbers]
-        await asyncio.gather(*(around.mailroom.publish(event, lane) for event in events))
+        await asyncio.gather(
+            *(around.mailroom.publish(event, dispatcher.queue) for event in events)
+        )
     if time.monotonic() - begun > _LONGEST_FREEZE:
         sys.exit("it took too long to fill the queue: ask for fewer mails")
 

@@ -70,13 +70,13 @@ from conduit_dispatcher.sender import Sender
 from conduit_dispatcher.settings import DispatcherSettings
 from conduit_dispatcher.waiting import WaitingRoom
 from tests.load import cpu, servers
-from tests.load.signed_mail import HELO, SENDER, Signer
+from tests.load.documents import COLLECTIONS, documents_of
+from tests.load.signed_mail import Signer
 from tests.support.mailroom import accepted
 from tests.support.store_servers import StoreServer
 
 SIZE = 4096
 UNDER_WAY = DispatcherSettings.model_fields["dispatcher_prefetch"].default
-COLLECTIONS = ("deliveries", "delivery_logs", "messages")
 
 _WEBHOOKS = 20
 _PLAIN_BATCH = 100
@@ -196,7 +196,7 @@ def _rows(
         Row(
             "plain inserts",
             lambda documents: _insert(store, documents),
-            lambda calls: [_documents(event) for event, _ in events(calls)],
+            lambda calls: [documents_of(event) for event, _ in events(calls)],
         ),
         Row("records", lambda come: _all(record, come), events),
         Row(
@@ -242,61 +242,6 @@ async def _registered(store: Store) -> Webhook:
     )
     await Webhooks(store).insert(webhook)
     return webhook
-
-
-def _documents(event: MailAccepted) -> tuple[dict[str, Any], ...]:
-    """Return documents as the dispatcher writes them, with all their fields."""
-    now = utc_now()
-    delivery = {
-        "_id": event.delivery_id,
-        "webhook_id": event.webhook_id,
-        "account_id": event.webhook_id,
-        "message_id": event.message_id,
-        "smtp_message_id": "<1@sender.example>",
-        "sender": SENDER,
-        "recipients": list(event.envelope.recipients),
-        "subject": "A mail as it comes",
-        "size": event.size,
-        "state": "delivered",
-        "attempts": 1,
-        "next_attempt_at": None,
-        "received_at": event.received_at,
-        "updated_at": now,
-        "replay_of": None,
-        "replayed_at": None,
-        "helo": HELO,
-        "remote_ip": "127.0.0.1",
-        "tls": None,
-        "authenticated_as": None,
-        "tag": None,
-        "shared": False,
-        "authentication": None,
-        "expires_at": now + _MONTH,
-    }
-    attempt = {
-        "_id": new_id(Prefix.LOG),
-        "delivery_id": event.delivery_id,
-        "webhook_id": event.webhook_id,
-        "number": 1,
-        "smtp_message_id": "<1@sender.example>",
-        "sender": SENDER,
-        "result": "delivered",
-        "http_status": 200,
-        "error": None,
-        "duration_ms": 3,
-        "attempted_at": now,
-        "response": None,
-        "replay_of": None,
-        "simulated": False,
-        "expires_at": now + _MONTH,
-    }
-    mail = {
-        "_id": f"{event.message_id}:0",
-        "chunks": 1,
-        "data": event.raw,
-        "expires_at": now + _MONTH,
-    }
-    return delivery, attempt, mail
 
 
 @asynccontextmanager
