@@ -10,6 +10,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 import aiohttp
@@ -82,6 +83,7 @@ async def run(queue: str, url: str, size: int) -> None:
         records, body = Records(store), b"x" * size
         tasks.create_task(records.run())
         ready_made: list[Documents] = []
+        numbers = count()
 
         async def handle(incoming: Incoming) -> Done:
             if not ready_made:
@@ -93,7 +95,6 @@ async def run(queue: str, url: str, size: int) -> None:
             await records.write(_copies(ready_made[0], next(numbers)))
             return Done()
 
-        numbers = iter(range(sys.maxsize))
         publisher = Publisher(bus)
         await publisher.open()
         prefetch = settings.dispatcher_prefetch

@@ -29,7 +29,7 @@ SIGN_UPS_PER_ADDRESS = 5
 REFRESHES_PER_ACCOUNT = 60
 SIMULATIONS_PER_ACCOUNT = 5
 DOWNLOADS_PER_ADDRESS = 20
-STORE_TIMEOUT = 2
+STORE_TIMEOUT = 5
 BODY_TIMEOUT = 2
 PAGE_ORIGIN = "https://app.example.com"
 PROXY = "127.255.0.1"  # no other client has it
@@ -122,7 +122,8 @@ async def resident(residents: list[User], new_user: NewUser, client: Client) -> 
 @pytest.fixture
 async def store(stack: Stack) -> AsyncIterator[Store]:
     """The service's store, for what other services write."""
-    async with open_store(StoreSettings(mongodb_url=stack.urls.mongodb)) as store:
+    settings = StoreSettings(mongodb_url=stack.urls.mongodb, store_timeout=PATIENCE)
+    async with open_store(settings) as store:
         yield store
 
 

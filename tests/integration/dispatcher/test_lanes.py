@@ -202,7 +202,7 @@ async def test_a_retry_comes_back_by_the_lane_of_its_mail(
 async def test_mail_beyond_its_share_keeps_to_its_rate(
     mailroom: Mailroom, receiver: Receiver, put_off: PutOff
 ) -> None:
-    rate, mails = 600, 80
+    rate, mails = 600, 40
     webhook = await mailroom.webhook(f"{receiver.url}/paced", rate_limit=rate)
     events = await queued(mailroom, webhook, {DELIVERIES_BULK: mails})
     await expect_called(receiver, events, "/paced")

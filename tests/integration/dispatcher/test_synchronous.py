@@ -109,7 +109,7 @@ async def test_the_sender_hears_that_the_endpoint_has_the_mail(
     [attempt] = await mailroom.attempts(webhook, 1)
     assert (attempt.number, attempt.result, attempt.http_status) == (1, Result.DELIVERED, 200)
     await expect_state(mailroom, event, DeliveryState.DELIVERED, 1)
-    assert await mailroom.kept(event) == MAIL
+    assert await mailroom.messages.get(event.message_id) == MAIL
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ async def test_the_answer_decides_the_reply_and_there_is_one_attempt(
         DeliveryState.DELIVERED if result is Result.DELIVERED else DeliveryState.FAILED,
         None,
     )
-    assert await mailroom.kept(event) == MAIL
+    assert await mailroom.messages.get(event.message_id) == MAIL
 
 
 async def test_an_endpoint_that_is_gone_refuses_and_is_switched_off(
