@@ -7,6 +7,7 @@ import pytest
 from conduit_local.ports import LOOPBACK, Ports
 from conduit_local.receiver import Receiver
 from conduit_local.stack import Stack
+from tests.support.addresses import own_address
 from tests.support.dns import DnsServer
 from tests.support.user import User, open_user
 
@@ -44,5 +45,5 @@ async def user(stack: Stack) -> AsyncIterator[User]:
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
     """The user's endpoint."""
-    async with Receiver() as receiver:
+    async with Receiver(host=own_address()) as receiver:
         yield receiver

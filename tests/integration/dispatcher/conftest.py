@@ -9,6 +9,7 @@ import pytest
 from conduit_local.programs import INFRASTRUCTURE
 from conduit_local.receiver import Receiver
 from conduit_local.stack import Stack
+from tests.support.addresses import own_address
 from tests.support.mailroom import Mailroom, open_mailroom
 
 SYNC_LIMIT_PER_WEBHOOK = 3
@@ -41,7 +42,7 @@ async def mailroom(dispatcher_stack: Stack) -> AsyncIterator[Mailroom]:
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
     """An endpoint on loopback."""
-    async with Receiver() as receiver:
+    async with Receiver(host=own_address()) as receiver:
         yield receiver
 
 

@@ -36,12 +36,12 @@ async def proxy() -> AsyncIterator[EgressProxy]:
 
 @pytest.fixture
 async def dispatcher(
-    dispatcher_stack: Stack, proxy: EgressProxy, tmp_path: Path
+    dispatcher_stack: Stack, receiver: Receiver, proxy: EgressProxy, tmp_path: Path
 ) -> AsyncIterator[Stack]:
     """A dispatcher that has to use it."""
     settings = {
         "CONDUIT_EGRESS_PROXY": f"http://conduit:{PASSWORD}@127.0.0.2:{proxy.port}",
-        "CONDUIT_EGRESS_ALLOWED_NETWORKS": "127.0.0.1/32",
+        "CONDUIT_EGRESS_ALLOWED_NETWORKS": f"{receiver.host}/32",
         "CONDUIT_LOG_LEVEL": "debug",
     }
     with ExitStack() as stack:
@@ -78,7 +78,7 @@ async def test_all_calls_go_through_the_proxy(
             await receiver.close()  # and so the kept connection
             await receiver.open()
             assert len(proxy.requests) == count
-    assert set(proxy.authorities) == {f"127.0.0.1:{receiver.port}"}
+    assert set(proxy.authorities) == {f"{receiver.host}:{receiver.port}"}
     assert all(header(head, "Proxy-Authorization") for head in proxy.requests)
     assert not any("proxy" in name.lower() for sent in receiver.requests for name in sent.headers)
 

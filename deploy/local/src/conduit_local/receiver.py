@@ -47,9 +47,10 @@ class Answer:
 class Receiver:
     """The endpoint. `async with` opens it; closed and opened again, it keeps its port."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, host: str = LOOPBACK) -> None:
         self.requests: list[Received] = []
         self.port = port
+        self.host = host
         self._answers: defaultdict[str, deque[Answer]] = defaultdict(deque)
         self._usual: dict[str, Answer] = {}
         self._arrived = asyncio.Condition()
@@ -70,14 +71,14 @@ class Receiver:
     @property
     def url(self) -> str:
         """Address of the endpoint; any path below it does."""
-        return f"http://{LOOPBACK}:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     async def open(self) -> None:
         """Listen; before that, connections are refused."""
         server = web.Server(self._receive, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, LOOPBACK, self.port, backlog=1024)
+        site = web.TCPSite(self._runner, self.host, self.port, backlog=1024)
         await site.start()
         self.port = self._runner.addresses[0][1]
 
@@ -100,7 +101,7 @@ class Receiver:
         return [request for request in self.requests if request.path == path]
 
     async def wait_for(
-        self, count: int, timeout: float | None = 10, path: str | None = None
+        self, count: int, timeout: float | None = 30, path: str | None = None
     ) -> list[Received]:
         """Return the requests (to a path, or all) once there are so many, or raise TimeoutError."""
         return await self.wait_until(lambda found: len(found) >= count, timeout, path)
@@ -108,7 +109,7 @@ class Receiver:
     async def wait_until(
         self,
         enough: Callable[[list[Received]], bool],
-        timeout: float | None = 10,
+        timeout: float | None = 30,
         path: str | None = None,
     ) -> list[Received]:
         """Return the requests (to a path, or all) once they are enough, or raise TimeoutError."""
