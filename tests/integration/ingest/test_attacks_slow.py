@@ -17,6 +17,7 @@ from tests.support.polling import eventually
 from tests.support.smtp import Client, Ingest, connected, greeted
 
 IDLE, SESSION = 1.0, 4.0
+LOST = b"(lost)"
 TIMED_OUT = b"421 4.4.2 Timeout, closing the connection\r\n"
 PROXY = "127.0.0.2"
 ATTACKERS = 20
@@ -131,7 +132,7 @@ async def test_slowness_is_bounded(
                 for _ in range(ATTACKERS)
             ]
             ends = await asyncio.gather(*(end(client, trickling) for client in clients))
-    assert set(ends) == {promised}
+    assert set(ends) - {LOST} == {promised}
 
 
 async def test_a_client_that_talks_for_ever(impatient: Ingest, new_webhook: NewWebhook) -> None:
@@ -165,9 +166,18 @@ async def test_clients_that_do_not_read_their_replies(
 
 
 async def end(client: Client, trickling: bool) -> bytes:
-    """Return what is said in the end, while an octet is sent now and then."""
+    """Return what is said in the end, while an octet is sent now and then.
+
+    One that is sent when the server has just closed has the system reset the connection, and what
+    was said is LOST if it was not read by then.
+    """
     rest = asyncio.ensure_future(client.rest(20))
     while trickling and not rest.done():
         client.writer.write(b"x")
         await asyncio.wait([rest], timeout=_PAUSE)
-    return await rest
+    try:
+        return await rest
+    except ConnectionResetError:
+        if not trickling:
+            raise
+        return LOST
